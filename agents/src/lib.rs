@@ -1,0 +1,1 @@
+//! The actors, and nothing but actors.

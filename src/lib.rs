@@ -1,0 +1,1 @@
+//! Composition: the only crate that knows everything.

@@ -1,0 +1,2 @@
+//! The `polpo` binary.
+fn main() {}
