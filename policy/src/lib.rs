@@ -1,6 +1,13 @@
 //! Every decision of polpo, pure: time and chance are arguments, effects are return values.
 
+pub mod budget;
+pub mod expect;
+pub mod failure;
 pub mod id;
+pub mod ladder;
+pub mod limits;
 pub mod model;
+pub mod pool;
 pub mod price;
+pub mod retry;
 pub mod usage;

@@ -1,0 +1,274 @@
+//! What went wrong with a call, and whose fault it is.
+
+use crate::limits::{Dimension, Hints, Timestamp, stated_date};
+
+/// What a failed call means for the profile and for the request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// The organisation's rate limit for this class of models is used up.
+    Limited {
+        /// When it ends, if the server said so.
+        until: Option<Timestamp>,
+        /// What it counts, as far as it can be told.
+        dimension: Option<Dimension>,
+    },
+    /// The account has no money, or may not spend it.
+    Unfunded {
+        /// When it may again, if the server said so.
+        until: Option<Timestamp>,
+    },
+    /// The credential is not accepted.
+    Revoked,
+    /// The credential may not use this class of models.
+    Forbidden,
+    /// This profile cannot serve this request, another may.
+    Unsuited,
+    /// The provider has too much to do.
+    Overloaded,
+    /// The provider failed.
+    Faulty,
+    /// The provider could not be reached, or the connection broke.
+    Network,
+    /// The request itself is wrong: no other profile would help.
+    Rejected,
+}
+
+impl Failure {
+    /// The value of an `outcome` or `reason` label.
+    #[must_use]
+    pub const fn label(&self) -> &'static str {
+        match self {
+            Self::Limited { .. } => "rate_limit",
+            Self::Unfunded { .. } => "billing",
+            Self::Revoked => "auth",
+            Self::Forbidden => "permission",
+            Self::Unsuited => "unsuited",
+            Self::Overloaded => "overloaded",
+            Self::Faulty => "server_error",
+            Self::Network => "network",
+            Self::Rejected => "invalid_request",
+        }
+    }
+
+    /// Whether it is the provider's trouble and says nothing of the profile.
+    #[must_use]
+    pub const fn is_fault(&self) -> bool {
+        match self {
+            Self::Overloaded | Self::Faulty | Self::Network => true,
+            Self::Limited { .. }
+            | Self::Unfunded { .. }
+            | Self::Revoked
+            | Self::Forbidden
+            | Self::Unsuited
+            | Self::Rejected => false,
+        }
+    }
+}
+
+/// An error answer, taken apart.
+#[derive(Clone, Copy, Debug)]
+pub struct Evidence<'a> {
+    /// The HTTP status; of an `error` event in a stream, the one of its type.
+    pub status: u16,
+    /// `error.type`.
+    pub kind: &'a str,
+    /// `error.details.error_code`.
+    pub code: &'a str,
+    /// `error.message`.
+    pub message: &'a str,
+    /// What the headers tell.
+    pub hints: &'a Hints,
+}
+
+/// Classifies an error answer by status, `error.type`, `error_code` and the beginning of the
+/// message, in this order of trust (facts/anthropic-api §5).
+#[must_use]
+pub fn classify(now: Timestamp, evidence: &Evidence<'_>) -> Failure {
+    match evidence.status {
+        400 => bad_request(evidence),
+        401 => Failure::Revoked,
+        402 => unfunded(evidence),
+        403 => forbidden(evidence),
+        408 | 409 => Failure::Faulty,
+        429 => limited(now, evidence),
+        529 => Failure::Overloaded,
+        500..=599 if evidence.kind == "overloaded_error" => Failure::Overloaded,
+        500..=599 => Failure::Faulty,
+        404..=499 => Failure::Rejected,
+        // Nothing that the API would answer: a captive portal, a proxy, a half-broken edge.
+        _ => Failure::Faulty,
+    }
+}
+
+/// The status that belongs to an `error.type`, for errors inside a stream that began with 200.
+#[must_use]
+pub fn status_of(kind: &str) -> u16 {
+    match kind {
+        "invalid_request_error" => 400,
+        "authentication_error" => 401,
+        "billing_error" => 402,
+        "permission_error" => 403,
+        "not_found_error" => 404,
+        "request_too_large" => 413,
+        "rate_limit_error" => 429,
+        "timeout_error" => 504,
+        "overloaded_error" => 529,
+        _ => 500,
+    }
+}
+
+/// Beginnings of the messages of a 400 that is about money (§5.1).
+const MONEY_400: [&str; 4] = [
+    "Your credit balance is too low",
+    "You have reached your specified API usage limits",
+    "You have reached your specified workspace API usage limits",
+    "Third-party apps now draw from your extra usage",
+];
+
+fn bad_request(evidence: &Evidence<'_>) -> Failure {
+    let about_money = MONEY_400.iter().any(|start| evidence.message.starts_with(start));
+    if about_money || evidence.code == "organization_on_hold" {
+        return unfunded(evidence);
+    }
+    Failure::Rejected
+}
+
+fn unfunded(evidence: &Evidence<'_>) -> Failure {
+    Failure::Unfunded { until: stated_date(evidence.message) }
+}
+
+fn forbidden(evidence: &Evidence<'_>) -> Failure {
+    if evidence.code.starts_with("user_profile_") {
+        return Failure::Rejected; // About the user profile that the request names.
+    }
+    let message = evidence.message.to_ascii_lowercase();
+    let names_key = ["api key", "api-key", "oauth", "token"].iter().any(|it| message.contains(it));
+    if names_key { Failure::Revoked } else { Failure::Forbidden }
+}
+
+fn limited(now: Timestamp, evidence: &Evidence<'_>) -> Failure {
+    match evidence.code {
+        "enforced_spend_limit_reached" | "contract_spend_limit_reached" => {
+            return unfunded(evidence);
+        }
+        _ => {}
+    }
+    if evidence.message.starts_with("You have reached your API usage limits") {
+        return unfunded(evidence);
+    }
+    if evidence.message.starts_with("Extra usage is required") {
+        return Failure::Unsuited;
+    }
+    Failure::Limited {
+        until: evidence.hints.until(now, evidence.message),
+        dimension: evidence.hints.dimension(evidence.message),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use chrono::DateTime;
+    use proptest::prelude::*;
+
+    fn class(status: u16, kind: &str, code: &str, message: &str) -> Failure {
+        let hints = Hints::default();
+        classify(DateTime::UNIX_EPOCH, &Evidence { status, kind, code, message, hints: &hints })
+    }
+
+    #[test]
+    fn every_row_of_the_error_table_is_classified() {
+        use Failure::{Faulty, Forbidden, Overloaded, Rejected, Revoked, Unsuited};
+        let open_limit = Failure::Limited { until: None, dimension: None };
+        let no_money = Failure::Unfunded { until: None };
+        let september: Timestamp = "2026-09-01T00:00:00Z".parse().unwrap();
+        let until_september = Failure::Unfunded { until: Some(september) };
+        let rows = [
+            (400, "invalid_request_error", "", "max_tokens: Field required", Rejected),
+            (
+                400,
+                "invalid_request_error",
+                "",
+                "Your credit balance is too low to access",
+                no_money,
+            ),
+            (
+                400,
+                "invalid_request_error",
+                "",
+                "You have reached your specified API usage limits. You will regain access on 2026-09-01 at 00:00 UTC.",
+                until_september,
+            ),
+            (
+                400,
+                "invalid_request_error",
+                "",
+                "You have reached your specified workspace API usage limits.",
+                no_money,
+            ),
+            (
+                400,
+                "invalid_request_error",
+                "",
+                "Third-party apps now draw from your extra usage",
+                no_money,
+            ),
+            (400, "invalid_request_error", "organization_on_hold", "x", no_money),
+            (401, "authentication_error", "", "invalid x-api-key", Revoked),
+            (402, "billing_error", "", "", no_money),
+            (402, "billing_error", "linked_organization_spend_limit_reached", "", no_money),
+            (403, "permission_error", "", "Your API key does not have permission", Revoked),
+            (403, "permission_error", "", "OAuth authentication is currently not allowed", Revoked),
+            (403, "permission_error", "", "model not available to you", Forbidden),
+            (403, "forbidden", "", "Request not allowed", Forbidden),
+            (403, "permission_error", "user_profile_not_billable", "", Rejected),
+            (404, "not_found_error", "", "model: x", Rejected),
+            (408, "timeout_error", "", "", Faulty),
+            (409, "conflict_error", "", "", Faulty),
+            (412, "", "", "", Rejected),
+            (413, "request_too_large", "", "", Rejected),
+            (422, "invalid_request_error", "", "", Rejected),
+            (429, "rate_limit_error", "", "Rate limited", open_limit),
+            (429, "rate_limit_error", "ramp_limit_exceeded", "", open_limit),
+            (
+                429,
+                "rate_limit_error",
+                "enforced_spend_limit_reached",
+                "You have reached your API usage limits: x. You will regain access on 2026-09-01 at 00:00 UTC.",
+                until_september,
+            ),
+            (429, "rate_limit_error", "contract_spend_limit_reached", "", no_money),
+            (
+                429,
+                "rate_limit_error",
+                "",
+                "Extra usage is required for long context requests.",
+                Unsuited,
+            ),
+            (500, "api_error", "", "", Faulty),
+            (503, "", "cmek_key_unreachable", "", Faulty),
+            (503, "overloaded_error", "", "", Overloaded),
+            (504, "timeout_error", "", "", Faulty),
+            (529, "overloaded_error", "", "Overloaded", Overloaded),
+            (302, "", "", "", Faulty),
+        ];
+        for (status, kind, code, message, expected) in rows {
+            assert_eq!(class(status, kind, code, message), expected, "{status} {code} {message}");
+        }
+    }
+
+    #[test]
+    fn digits_in_a_message_do_not_decide() {
+        let message =
+            "messages: 1500 tokens, 429 words, request 529 with 401 in it, billing, credit";
+        assert_eq!(class(400, "invalid_request_error", "", message), Failure::Rejected);
+    }
+
+    proptest! {
+        #[test]
+        fn classification_is_total(status: u16, kind: String, code: String, message: String) {
+            let _ = class(status, &kind, &code, &message).label();
+            let _ = status_of(&kind);
+        }
+    }
+}

@@ -1,0 +1,235 @@
+//! What an answer's headers tell about limits and about when to come back.
+
+use chrono::{DateTime, TimeDelta, Utc};
+
+/// A point in time.
+pub type Timestamp = DateTime<Utc>;
+
+/// What a rate limit counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Dimension {
+    /// Requests a minute.
+    Requests,
+    /// Input tokens a minute, cache reads uncounted.
+    InputTokens,
+    /// Output tokens a minute.
+    OutputTokens,
+}
+
+impl Dimension {
+    /// Every dimension.
+    pub const ALL: [Self; 3] = [Self::Requests, Self::InputTokens, Self::OutputTokens];
+
+    /// The value of a `dimension` or `reason` label.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::Requests => "requests",
+            Self::InputTokens => "input_tokens",
+            Self::OutputTokens => "output_tokens",
+        }
+    }
+
+    const fn header(self) -> &'static str {
+        match self {
+            Self::Requests => "requests",
+            Self::InputTokens => "input-tokens",
+            Self::OutputTokens => "output-tokens",
+        }
+    }
+
+    const fn words(self) -> &'static str {
+        match self {
+            Self::Requests => "requests per",
+            Self::InputTokens => "input tokens per",
+            Self::OutputTokens => "output tokens per",
+        }
+    }
+}
+
+/// One rate limit as the headers of an answer give it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LimitReading {
+    /// What it counts.
+    pub dimension: Dimension,
+    /// How much a minute.
+    pub limit: u64,
+    /// How much is left.
+    pub remaining: u64,
+    /// When it is full again.
+    pub reset: Option<Timestamp>,
+}
+
+/// The longest wait believed when it comes as a number of seconds; a date is believed as it is
+/// (facts/polpo.md, decisions).
+pub const RETRY_AFTER_CAP: TimeDelta = TimeDelta::seconds(3600);
+
+/// The shortest wait after a limit: "retry-after: 0" has been seen, and would be a busy loop.
+const RETRY_AFTER_FLOOR: TimeDelta = TimeDelta::seconds(1);
+
+/// What an answer tells of when to come back, and of its limits.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Hints {
+    retry_after: Option<Timestamp>,
+    unified_rejected: bool,
+    unified_reset: Option<Timestamp>,
+    /// The limits, where the answer carries them.
+    pub limits: Vec<LimitReading>,
+}
+
+impl Hints {
+    /// Reads the headers of an answer that arrived at `now` (facts/anthropic-api §6 and §7).
+    #[must_use]
+    pub fn read<'a>(now: Timestamp, header: impl Fn(&str) -> Option<&'a str>) -> Self {
+        let limits = Dimension::ALL.into_iter().filter_map(|dimension| {
+            let part =
+                |what: &str| header(&format!("anthropic-ratelimit-{}-{what}", dimension.header()));
+            Some(LimitReading {
+                dimension,
+                limit: part("limit")?.trim().parse().ok()?,
+                remaining: part("remaining")?.trim().parse().ok()?,
+                reset: part("reset").and_then(rfc3339),
+            })
+        });
+        Self {
+            retry_after: retry_after(now, &header),
+            unified_rejected: header("anthropic-ratelimit-unified-status") == Some("rejected"),
+            unified_reset: header("anthropic-ratelimit-unified-reset")
+                .and_then(|text| DateTime::from_timestamp(text.trim().parse().ok()?, 0)),
+            limits: limits.collect(),
+        }
+    }
+
+    /// When a rate limit ends, as far as the server says; never before a second from `now`.
+    #[must_use]
+    pub fn until(&self, now: Timestamp, message: &str) -> Option<Timestamp> {
+        let plan_window = self.unified_reset.filter(|_| self.unified_rejected);
+        let exhausted = self.limits.iter().filter(|limit| limit.remaining == 0);
+        let until = plan_window
+            .max(self.retry_after)
+            .or_else(|| exhausted.filter_map(|limit| limit.reset).max())
+            .or_else(|| stated_date(message))?;
+        Some(until.max(now + RETRY_AFTER_FLOOR))
+    }
+
+    /// Which limit was hit: the one that the message names, else one that has nothing left.
+    #[must_use]
+    pub fn dimension(&self, message: &str) -> Option<Dimension> {
+        Dimension::ALL
+            .into_iter()
+            .rev() // "output tokens per" and "input tokens per" before the plainer "requests per"
+            .find(|dimension| message.contains(dimension.words()))
+            .or_else(|| {
+                self.limits.iter().find(|limit| limit.remaining == 0).map(|limit| limit.dimension)
+            })
+    }
+}
+
+fn retry_after<'a>(now: Timestamp, header: &impl Fn(&str) -> Option<&'a str>) -> Option<Timestamp> {
+    let number = |name: &str, unit: f64| {
+        let wait: f64 = header(name)?.trim().parse().ok()?;
+        (wait.is_finite() && wait >= 0.0).then_some(wait * unit)
+    };
+    if let Some(millis) = number("retry-after-ms", 1.0).or_else(|| number("retry-after", 1000.0)) {
+        #[expect(
+            clippy::cast_possible_truncation,
+            reason = "a float cast saturates, the cap follows"
+        )]
+        let wait = TimeDelta::try_milliseconds(millis.ceil() as i64).unwrap_or(RETRY_AFTER_CAP);
+        return Some(now + wait.min(RETRY_AFTER_CAP));
+    }
+    let date = DateTime::parse_from_rfc2822(header("retry-after")?.trim()).ok()?;
+    Some(date.with_timezone(&Utc))
+}
+
+fn rfc3339(text: &str) -> Option<Timestamp> {
+    DateTime::parse_from_rfc3339(text.trim()).ok().map(|date| date.with_timezone(&Utc))
+}
+
+/// The date in "You will regain access on 2026-09-01 at 00:00 UTC."; midnight without a time.
+pub(crate) fn stated_date(message: &str) -> Option<Timestamp> {
+    let mut words = message.split_whitespace().map(|word| word.trim_matches(['.', ',', ';']));
+    let date = words.by_ref().find_map(|word| {
+        chrono::NaiveDate::parse_from_str(word, "%Y-%m-%d").ok().filter(|_| word.len() == 10)
+    })?;
+    let time = words
+        .find(|word| word.contains(':'))
+        .and_then(|word| chrono::NaiveTime::parse_from_str(word, "%H:%M").ok())
+        .unwrap_or_default();
+    Some(date.and_time(time).and_utc())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(text: &str) -> Timestamp {
+        rfc3339(text).unwrap()
+    }
+
+    fn hints(headers: &[(&str, &str)]) -> Hints {
+        Hints::read(at("2026-11-22T10:00:00Z"), |name| {
+            headers.iter().find(|(key, _)| *key == name).map(|(_, value)| *value)
+        })
+    }
+
+    fn until(headers: &[(&str, &str)], message: &str) -> Option<Timestamp> {
+        hints(headers).until(at("2026-11-22T10:00:00Z"), message)
+    }
+
+    #[test]
+    fn every_way_to_say_when_is_understood() {
+        let cases: [(&[(&str, &str)], &str, Option<&str>); 10] = [
+            (&[("retry-after", "7")], "", Some("2026-11-22T10:00:07Z")),
+            (
+                &[("retry-after-ms", "1500"), ("retry-after", "9")],
+                "",
+                Some("2026-11-22T10:00:01.5Z"),
+            ),
+            (&[("retry-after", "Sun, 22 Nov 2026 18:00:00 GMT")], "", Some("2026-11-22T18:00:00Z")),
+            (&[("retry-after", "604800")], "", Some("2026-11-22T11:00:00Z")),
+            (&[("retry-after", "0")], "", Some("2026-11-22T10:00:01Z")),
+            (&[("retry-after", "soon")], "", None),
+            (
+                &[],
+                "You will regain access on 2026-12-01 at 00:00 UTC.",
+                Some("2026-12-01T00:00:00Z"),
+            ),
+            (
+                &[
+                    ("anthropic-ratelimit-unified-status", "rejected"),
+                    ("anthropic-ratelimit-unified-reset", "1795370400"),
+                ],
+                "",
+                Some("2026-11-22T18:00:00Z"),
+            ),
+            (
+                &[
+                    ("anthropic-ratelimit-requests-limit", "50"),
+                    ("anthropic-ratelimit-requests-remaining", "0"),
+                    ("anthropic-ratelimit-requests-reset", "2026-11-22T10:00:32Z"),
+                ],
+                "",
+                Some("2026-11-22T10:00:32Z"),
+            ),
+            (&[("retry-after", "-5")], "no date 12:30 here", None),
+        ];
+        for (headers, message, expected) in cases {
+            assert_eq!(until(headers, message), expected.map(at), "{headers:?} {message}");
+        }
+    }
+
+    #[test]
+    fn the_limit_that_was_hit_is_told_from_the_message_or_from_what_is_used_up() {
+        let none = hints(&[]);
+        let text = "This request would exceed your organization's rate limit of 40,000 input tokens per minute";
+        assert_eq!(none.dimension(text), Some(Dimension::InputTokens));
+        assert_eq!(none.dimension("limit of 300 requests per minute"), Some(Dimension::Requests));
+        assert_eq!(none.dimension("Rate limited"), None);
+        let used_up = hints(&[
+            ("anthropic-ratelimit-output-tokens-limit", "8000"),
+            ("anthropic-ratelimit-output-tokens-remaining", "0"),
+        ]);
+        assert_eq!(used_up.dimension("Rate limited"), Some(Dimension::OutputTokens));
+    }
+}

@@ -1,0 +1,346 @@
+//! Where a request goes: to a profile at once, to a list, to a pause, or away.
+
+use super::gate::Cause;
+use super::lane::Lane;
+use super::seat::Standing;
+use super::{Alternative, Command, Pool, Refusal, Request, Throttle, Wait};
+use crate::id::{LimitClass, ProfileId, ProviderId, Ticket};
+use crate::limits::Timestamp;
+use chrono::TimeDelta;
+
+/// How soon to look again for a request that may not have the profiles that are merely busy.
+const LOOK_AGAIN: TimeDelta = TimeDelta::seconds(1);
+
+/// A list of waiters: they can be served by the same profiles, so one blocked blocks all.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct ListKey {
+    pub(super) provider: ProviderId,
+    pub(super) class: LimitClass,
+    pub(super) pin: Option<ProfileId>,
+}
+
+impl ListKey {
+    pub(super) fn lane(&self) -> (ProviderId, LimitClass) {
+        (self.provider.clone(), self.class.clone())
+    }
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum Place {
+    /// In a list, for the alternative of this number.
+    Listed { key: ListKey, alternative: usize },
+    /// Out of the way until a time.
+    Parked(Timestamp),
+}
+
+pub(super) struct Waiter {
+    pub(super) request: Request,
+    pub(super) place: Place,
+    pub(super) since: Timestamp,
+    pub(super) throttle: Throttle,
+}
+
+/// What one alternative has to offer.
+enum Outlook {
+    Ready(ProfileId),
+    Busy,
+    Pause(Timestamp),
+    Back(Timestamp),
+    Gone,
+}
+
+impl Pool {
+    pub(super) fn request(&mut self, ticket: Ticket, request: Request, out: &mut Vec<Command>) {
+        let since = self.now;
+        if let Some(refused) = self.place(ticket, request, since, out) {
+            out.push(Command::Refuse { ticket, refusal: refused });
+        }
+    }
+
+    /// Finds a place for a request, which has waited since `since`: the first alternative that
+    /// has a healthy profile, granted or waited for; else the one that is back soonest.
+    fn place(
+        &mut self,
+        ticket: Ticket,
+        mut request: Request,
+        since: Timestamp,
+        out: &mut Vec<Command>,
+    ) -> Option<Refusal> {
+        request.avoid.retain(|_, until| until.is_none_or(|until| until > self.now));
+        if let Some(at) = request.not_before.filter(|at| *at > self.now) {
+            return self.park(ticket, request, since, at);
+        }
+        let mut soonest: Option<(Timestamp, usize)> = None;
+        for alternative in 0..request.alternatives.len() {
+            match self.outlook(&request, alternative) {
+                Outlook::Ready(profile) => {
+                    let class = request.alternatives[alternative].class.clone();
+                    let waited = (since < self.now).then(|| (Throttle::Cooldown, self.now - since));
+                    out.push(self.grant(ticket, profile, (alternative, &class), waited));
+                    return None;
+                }
+                Outlook::Busy => return self.list(ticket, request, since, alternative),
+                Outlook::Pause(at) => return self.park(ticket, request, since, at),
+                Outlook::Back(at) => {
+                    soonest =
+                        Some(soonest.map_or((at, alternative), |it| it.min((at, alternative))));
+                }
+                Outlook::Gone => {}
+            }
+        }
+        match soonest {
+            Some((_, alternative)) => self.list(ticket, request, since, alternative),
+            None => Some(Refusal::NoCredential),
+        }
+    }
+
+    fn outlook(&mut self, request: &Request, alternative: usize) -> Outlook {
+        let Alternative { provider, class, pin } = &request.alternatives[alternative];
+        if !request.avoid.is_empty() {
+            return self.careful_outlook(request, &request.alternatives[alternative]);
+        }
+        let standing = match pin {
+            Some(pin) => self.pinned(provider, class, pin),
+            None => self.lane(provider, class).standing(),
+        };
+        match standing {
+            Standing::Ready => {
+                let oldest =
+                    || self.lanes.get(&(provider.clone(), class.clone()))?.oldest().cloned();
+                pin.clone().or_else(oldest).map_or(Outlook::Busy, Outlook::Ready)
+            }
+            Standing::Busy => Outlook::Busy,
+            Standing::Back(at) => Outlook::Back(at),
+            Standing::Gone => Outlook::Gone,
+        }
+    }
+
+    /// The outlook of a request that avoids some profiles. It looks at every seat, which is fine
+    /// for what only happens after a fault.
+    fn careful_outlook(&self, request: &Request, wanted: &Alternative) -> Outlook {
+        let Alternative { provider, class, pin } = wanted;
+        let seats = self.seats.iter().filter(|(profile, seat)| {
+            seat.provider == *provider && pin.as_ref().is_none_or(|pin| pin == *profile)
+        });
+        let (mut pause, mut back): (Option<Timestamp>, Option<Timestamp>) = (None, None);
+        let mut ready: Option<(Option<Timestamp>, &ProfileId)> = None;
+        let earlier =
+            |known: Option<Timestamp>, at: Timestamp| Some(known.map_or(at, |known| at.min(known)));
+        for (profile, seat) in seats {
+            match (seat.standing(class), request.avoid.get(profile)) {
+                (Standing::Gone, _) | (_, Some(None)) => {}
+                (Standing::Ready, None) => {
+                    let key = (seat.last_used, profile);
+                    ready = Some(ready.map_or(key, |known| key.min(known)));
+                }
+                (Standing::Busy, None) => pause = earlier(pause, self.now + LOOK_AGAIN),
+                (Standing::Ready | Standing::Busy, Some(Some(until))) => {
+                    pause = earlier(pause, *until);
+                }
+                (Standing::Back(at), None) => back = earlier(back, at),
+                (Standing::Back(at), Some(Some(until))) => back = earlier(back, at.max(*until)),
+            }
+        }
+        match (ready, pause, back) {
+            (Some((_, profile)), _, _) => Outlook::Ready(profile.clone()),
+            (None, Some(at), _) => Outlook::Pause(at),
+            // Waiting in a list could end with an avoided profile, so it looks again instead.
+            (None, None, Some(at)) if request.alternatives.len() == 1 => Outlook::Pause(at),
+            (None, None, Some(at)) => Outlook::Back(at),
+            (None, None, None) => Outlook::Gone,
+        }
+    }
+
+    fn pinned(&self, provider: &ProviderId, class: &LimitClass, pin: &ProfileId) -> Standing {
+        let seat = self.seats.get(pin).filter(|seat| seat.provider == *provider);
+        seat.map_or(Standing::Gone, |seat| seat.standing(class))
+    }
+
+    /// The lane of a class, made when the class is first asked for.
+    fn lane(&mut self, provider: &ProviderId, class: &LimitClass) -> &Lane {
+        self.lanes.entry((provider.clone(), class.clone())).or_insert_with(|| {
+            let mut lane = Lane::default();
+            for (profile, seat) in &self.seats {
+                if seat.provider == *provider {
+                    lane.insert(profile, seat, class);
+                }
+            }
+            lane
+        })
+    }
+
+    fn list(
+        &mut self,
+        ticket: Ticket,
+        request: Request,
+        since: Timestamp,
+        alternative: usize,
+    ) -> Option<Refusal> {
+        let Alternative { provider, class, pin } = request.alternatives[alternative].clone();
+        let key = ListKey { provider, class, pin };
+        self.lane(&key.provider, &key.class);
+        let throttle = self.throttle(&key);
+        let waiter = Waiter { place: Place::Listed { key, alternative }, request, since, throttle };
+        self.enter(ticket, waiter)
+    }
+
+    fn park(
+        &mut self,
+        ticket: Ticket,
+        request: Request,
+        since: Timestamp,
+        until: Timestamp,
+    ) -> Option<Refusal> {
+        // Later than now in any case, so that looking again always makes progress.
+        let until = until.max(self.now + TimeDelta::milliseconds(1));
+        let throttle = Throttle::Cooldown;
+        self.enter(ticket, Waiter { place: Place::Parked(until), request, since, throttle })
+    }
+
+    fn enter(&mut self, ticket: Ticket, waiter: Waiter) -> Option<Refusal> {
+        if self.waiters.len() >= self.queue_limit {
+            return Some(Refusal::QueueFull);
+        }
+        match &waiter.place {
+            Place::Listed { key, .. } => {
+                self.lists.entry(key.clone()).or_default().1.push(&waiter.request.agent, ticket);
+            }
+            Place::Parked(until) => {
+                self.parked.insert((*until, ticket));
+            }
+        }
+        if let Some(deadline) = waiter.request.deadline {
+            self.deadlines.insert((deadline, ticket));
+        }
+        self.waiters.insert(ticket, waiter);
+        None
+    }
+
+    /// Takes a waiter out of wherever it waits.
+    pub(super) fn forget(&mut self, ticket: Ticket) -> Option<Waiter> {
+        let waiter = self.waiters.remove(&ticket)?;
+        match &waiter.place {
+            Place::Listed { key, .. } => {
+                if let Some((_, list)) = self.lists.get_mut(key) {
+                    list.remove(&waiter.request.agent, ticket);
+                    if list.is_empty() {
+                        self.lists.remove(key);
+                    }
+                }
+            }
+            Place::Parked(until) => {
+                self.parked.remove(&(*until, ticket));
+            }
+        }
+        if let Some(deadline) = waiter.request.deadline {
+            self.deadlines.remove(&(deadline, ticket));
+        }
+        Some(waiter)
+    }
+
+    /// Finds a new place for every request whose pause is over.
+    pub(super) fn unpark(&mut self, out: &mut Vec<Command>) {
+        while let Some(&(at, ticket)) = self.parked.first()
+            && at <= self.now
+        {
+            self.replace(ticket, out);
+        }
+    }
+
+    /// Sends away those whose patience is over.
+    pub(super) fn expire(&mut self, out: &mut Vec<Command>) {
+        while let Some(&(at, ticket)) = self.deadlines.first()
+            && at <= self.now
+        {
+            self.forget(ticket);
+            out.push(Command::Refuse { ticket, refusal: Refusal::TimedOut });
+        }
+    }
+
+    /// After a profile has become worse: lists that nobody can serve now look for alternatives,
+    /// and those that nobody ever will are sent away.
+    pub(super) fn reconsider(&mut self, profile: &ProfileId, out: &mut Vec<Command>) {
+        let Some(provider) = self.seats.get(profile).map(|seat| seat.provider.clone()) else {
+            return;
+        };
+        let keys: Vec<_> =
+            self.lists.keys().filter(|key| key.provider == provider).cloned().collect();
+        for key in keys {
+            let standing = match &key.pin {
+                Some(pin) => self.pinned(&key.provider, &key.class, pin),
+                None => self.lane(&key.provider, &key.class).standing(),
+            };
+            let is_gone = match standing {
+                Standing::Ready | Standing::Busy => continue,
+                Standing::Back(_) => false,
+                Standing::Gone => true,
+            };
+            let tickets = self.lists.get(&key).map(|(_, list)| list.tickets()).unwrap_or_default();
+            let throttle = self.throttle(&key);
+            for ticket in tickets {
+                let Some(waiter) = self.waiters.get_mut(&ticket) else { continue };
+                waiter.throttle = throttle;
+                if is_gone || waiter.request.alternatives.len() > 1 {
+                    self.replace(ticket, out);
+                }
+            }
+        }
+    }
+
+    fn replace(&mut self, ticket: Ticket, out: &mut Vec<Command>) {
+        let Some(waiter) = self.forget(ticket) else { return };
+        if let Some(refusal) = self.place(ticket, waiter.request, waiter.since, out) {
+            out.push(Command::Refuse { ticket, refusal });
+        }
+    }
+
+    /// What a list waits for.
+    fn throttle(&self, key: &ListKey) -> Throttle {
+        match self.blocker(key) {
+            None => Throttle::Concurrency,
+            Some((Cause::Limit { dimension: Some(dimension), .. }, _)) => {
+                Throttle::Limit(*dimension)
+            }
+            Some(_) => Throttle::Cooldown,
+        }
+    }
+
+    /// What shuts the seat that will be back soonest; `None` if one is merely busy.
+    fn blocker(&self, key: &ListKey) -> Option<(&Cause, Option<Timestamp>)> {
+        let profile = match &key.pin {
+            Some(pin) => pin,
+            None => {
+                let lane = self.lanes.get(&key.lane())?;
+                match lane.standing() {
+                    Standing::Ready | Standing::Busy => return None,
+                    Standing::Back(_) | Standing::Gone => lane.soonest()?,
+                }
+            }
+        };
+        self.seats.get(profile)?.shut_by(&key.class)
+    }
+
+    /// Who waits for what, most waiters first.
+    #[must_use]
+    pub fn waits(&self) -> Vec<Wait> {
+        let listed = self.lists.iter().map(|(key, (_, list))| {
+            let waiters = list.tickets().len();
+            let throttle = self.throttle(key);
+            let (organization, until) = match self.blocker(key) {
+                Some((Cause::Limit { organization, .. }, until)) => (organization.clone(), until),
+                Some((Cause::Billing | Cause::Revoked | Cause::Forbidden, until)) => (None, until),
+                None => (None, None),
+            };
+            Wait { waiters, throttle, organization, until }
+        });
+        let parked = self.parked.first().map(|(until, _)| Wait {
+            waiters: self.parked.len(),
+            throttle: Throttle::Cooldown,
+            organization: None,
+            until: Some(*until),
+        });
+        let mut waits: Vec<_> = listed.chain(parked).collect();
+        waits.sort_by_key(|wait| std::cmp::Reverse(wait.waiters));
+        waits
+    }
+}

@@ -1,0 +1,170 @@
+//! After a fault of the provider: again, where, and after how long.
+
+use std::collections::BTreeMap;
+
+use chrono::TimeDelta;
+
+use crate::failure::Failure;
+use crate::id::ProfileId;
+use crate::limits::Timestamp;
+
+/// How long a batch keeps trying while the provider fails; long enough for an incident that is
+/// over soon, short enough that a broken deployment is reported the same morning.
+pub const BATCH_PATIENCE: TimeDelta = TimeDelta::minutes(10);
+
+/// How many calls in a row go to yet another profile at once. An outage fails on all of them,
+/// and a hundred profiles would turn one request into a hundred.
+const FAILOVERS_AT_ONCE: u32 = 4;
+
+/// The first wait, doubled with each fault.
+const FIRST_DELAY: TimeDelta = TimeDelta::milliseconds(500);
+
+/// The longest wait before jitter.
+const LONGEST_DELAY: TimeDelta = TimeDelta::seconds(30);
+
+/// What to do after a failure.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Ask the pool again, with [`Course::avoid`] and [`Course::not_before`].
+    Again,
+    /// Report the failure.
+    GiveUp,
+}
+
+/// One request's way through failures.
+#[derive(Clone, Debug)]
+pub struct Course {
+    patience: TimeDelta,
+    faults: u32,
+    first_fault: Option<Timestamp>,
+    avoid: BTreeMap<ProfileId, Option<Timestamp>>,
+    not_before: Option<Timestamp>,
+}
+
+impl Course {
+    /// A way that is given up when faults have gone on for `patience`.
+    #[must_use]
+    pub const fn new(patience: TimeDelta) -> Self {
+        Self { patience, faults: 0, first_fault: None, avoid: BTreeMap::new(), not_before: None }
+    }
+
+    /// Takes a failure on `profile` into account; `jitter`, from 0 to 1, only ever adds.
+    ///
+    /// Limits, money and rejected credentials need nothing here: the pool keeps such a profile
+    /// from being granted again.
+    #[must_use]
+    pub fn failed(
+        &mut self,
+        now: Timestamp,
+        profile: &ProfileId,
+        failure: &Failure,
+        jitter: f64,
+    ) -> Next {
+        match failure {
+            Failure::Rejected => Next::GiveUp,
+            Failure::Limited { .. }
+            | Failure::Unfunded { .. }
+            | Failure::Revoked
+            | Failure::Forbidden => Next::Again,
+            Failure::Unsuited => {
+                self.avoid.insert(profile.clone(), None);
+                Next::Again
+            }
+            Failure::Overloaded | Failure::Faulty | Failure::Network => {
+                self.fault(now, profile, jitter)
+            }
+        }
+    }
+
+    fn fault(&mut self, now: Timestamp, profile: &ProfileId, jitter: f64) -> Next {
+        let first = *self.first_fault.get_or_insert(now);
+        let again = now + delay(self.faults, jitter);
+        self.faults += 1;
+        if again - first > self.patience {
+            return Next::GiveUp;
+        }
+        // A profile that is avoided for good stays so.
+        if let Some(until) = self.avoid.entry(profile.clone()).or_insert(Some(again)) {
+            *until = again;
+        }
+        if self.faults >= FAILOVERS_AT_ONCE {
+            self.not_before = Some(again);
+        }
+        Next::Again
+    }
+
+    /// The profiles to pass over, until a time or (`None`) for good.
+    #[must_use]
+    pub const fn avoid(&self) -> &BTreeMap<ProfileId, Option<Timestamp>> {
+        &self.avoid
+    }
+
+    /// The earliest time for the next call, on any profile.
+    #[must_use]
+    pub const fn not_before(&self) -> Option<Timestamp> {
+        self.not_before
+    }
+}
+
+/// 0.5 s x 2^n, at most 30 s, and up to a quarter more of jitter.
+#[must_use]
+pub fn delay(faults: u32, jitter: f64) -> TimeDelta {
+    let base = FIRST_DELAY * (1 << faults.min(10));
+    let base = base.min(LONGEST_DELAY);
+    #[expect(clippy::cast_possible_truncation, reason = "at most 7,500 ms")]
+    let extra = (base.num_milliseconds() as f64 * 0.25 * jitter.clamp(0.0, 1.0)) as i64;
+    base + TimeDelta::milliseconds(extra)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use chrono::DateTime;
+
+    const START: Timestamp = DateTime::UNIX_EPOCH;
+
+    #[test]
+    fn waits_double_from_half_a_second_to_thirty_and_jitter_only_adds() {
+        let waits: Vec<i64> = (0..9).map(|n| delay(n, 0.0).num_milliseconds()).collect();
+        assert_eq!(waits, [500, 1000, 2000, 4000, 8000, 16000, 30000, 30000, 30000]);
+        assert_eq!(delay(2, 1.0), TimeDelta::milliseconds(2500));
+        assert_eq!(delay(u32::MAX, 7.0), TimeDelta::milliseconds(37_500));
+    }
+
+    #[test]
+    fn a_faulty_profile_is_avoided_for_a_while_and_the_fifth_call_waits_everywhere() {
+        let mut course = Course::new(BATCH_PATIENCE);
+        for (faults, name) in ["a:1", "a:2", "a:3"].into_iter().enumerate() {
+            assert_eq!(course.failed(START, &name.into(), &Failure::Overloaded, 0.0), Next::Again);
+            assert_eq!(course.avoid().len(), faults + 1);
+            assert_eq!(course.not_before(), None);
+        }
+        let _ = course.failed(START, &"a:1".into(), &Failure::Network, 0.0);
+        assert_eq!(course.avoid()[&"a:1".into()], Some(START + TimeDelta::seconds(4)));
+        assert_eq!(course.not_before(), Some(START + TimeDelta::seconds(4)));
+    }
+
+    #[test]
+    fn faults_are_given_up_after_ten_minutes_and_limits_never() {
+        let profile = ProfileId::from("a:1");
+        let mut course = Course::new(BATCH_PATIENCE);
+        let (mut now, mut calls) = (START, 0);
+        while course.failed(now, &profile, &Failure::Faulty, 0.5) == Next::Again {
+            now = course.avoid()[&profile].unwrap();
+            calls += 1;
+        }
+        assert!(now - START <= BATCH_PATIENCE && now - START > BATCH_PATIENCE - LONGEST_DELAY * 2);
+        assert!((20..30).contains(&calls), "{calls}");
+        let limited = Failure::Limited { until: None, dimension: None };
+        assert_eq!(course.failed(now + TimeDelta::days(1), &profile, &limited, 0.0), Next::Again);
+    }
+
+    #[test]
+    fn a_profile_that_cannot_serve_this_request_is_avoided_for_good_even_if_it_fails_later() {
+        let mut course = Course::new(BATCH_PATIENCE);
+        let profile = ProfileId::from("a:1");
+        let _ = course.failed(START, &profile, &Failure::Unsuited, 0.0);
+        let _ = course.failed(START, &profile, &Failure::Overloaded, 0.0);
+        assert_eq!(course.avoid()[&profile], None);
+    }
+}

@@ -1,0 +1,414 @@
+//! What the pool promises, as examples and as laws.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use chrono::{DateTime, TimeDelta};
+use polpo_policy::failure::Failure;
+use polpo_policy::id::{LeaseId, ProfileId, Ticket};
+use polpo_policy::limits::{Dimension, Timestamp};
+use polpo_policy::pool::seat::{Ladders, ProfileState};
+use polpo_policy::pool::{Alternative, Command, Event, Pool, Refusal, Request, Throttle, Verdict};
+use proptest::prelude::*;
+
+/// The pool, and what a naive observer knows of it.
+struct World {
+    pool: Pool,
+    now: Timestamp,
+    tickets: u64,
+    held: BTreeMap<LeaseId, ProfileId>,
+    answers: BTreeMap<Ticket, usize>,
+    grants: Vec<ProfileId>,
+    refusals: Vec<Refusal>,
+    waited: Vec<Option<(Throttle, TimeDelta)>>,
+}
+
+impl World {
+    fn new(profiles: &[(&str, u32)]) -> Self {
+        let mut world = Self {
+            pool: Pool::new(1000, Ladders::default()),
+            now: DateTime::UNIX_EPOCH,
+            tickets: 0,
+            held: BTreeMap::new(),
+            answers: BTreeMap::new(),
+            grants: Vec::new(),
+            refusals: Vec::new(),
+            waited: Vec::new(),
+        };
+        for &(profile, slots) in profiles {
+            let provider = profile.split_once(':').unwrap().0.into();
+            world.play(Event::Joined { profile: profile.into(), provider, slots });
+        }
+        world
+    }
+
+    fn play(&mut self, event: Event) {
+        for command in self.pool.apply(self.now, event) {
+            match command {
+                Command::Grant { ticket, lease, profile, waited, .. } => {
+                    self.held.insert(lease, profile.clone());
+                    self.grants.push(profile);
+                    self.waited.push(waited);
+                    *self.answers.entry(ticket).or_default() += 1;
+                }
+                Command::Refuse { ticket, refusal } => {
+                    self.refusals.push(refusal);
+                    *self.answers.entry(ticket).or_default() += 1;
+                }
+            }
+        }
+    }
+
+    fn ask(&mut self, request: Request) -> Ticket {
+        self.tickets += 1;
+        let ticket = Ticket(self.tickets);
+        self.play(Event::Requested { ticket, request });
+        ticket
+    }
+
+    fn wait(&mut self, seconds: i64) {
+        self.now += TimeDelta::seconds(seconds);
+        self.play(Event::Woke);
+    }
+
+    fn settle(&mut self, lease: LeaseId, verdict: Verdict) {
+        self.held.remove(&lease);
+        self.play(Event::Settled { lease, verdict, organization: Some("org-7f".into()) });
+    }
+
+    /// Ends the oldest lease.
+    fn end(&mut self, verdict: Verdict) {
+        let lease = *self.held.keys().next().unwrap();
+        self.settle(lease, verdict);
+    }
+
+    fn granted(&self) -> Vec<&str> {
+        self.grants.iter().map(ProfileId::as_str).collect()
+    }
+}
+
+fn wanting(specs: &[(&str, &str)]) -> Request {
+    let alternatives = specs.iter().map(|&(provider, class)| Alternative {
+        provider: provider.into(),
+        class: class.into(),
+        pin: None,
+    });
+    Request {
+        agent: "agent".into(),
+        alternatives: alternatives.collect(),
+        avoid: BTreeMap::new(),
+        not_before: None,
+        deadline: None,
+    }
+}
+
+fn sonnet() -> Request {
+    wanting(&[("a", "sonnet")])
+}
+
+fn limited(world: &World, seconds: i64) -> Verdict {
+    Verdict::Failed(Failure::Limited {
+        until: Some(world.now + TimeDelta::seconds(seconds)),
+        dimension: Some(Dimension::InputTokens),
+    })
+}
+
+#[test]
+fn the_oldest_last_used_goes_first_and_it_is_stamped_at_the_grant() {
+    let mut world = World::new(&[("a:1", 100), ("a:2", 100), ("a:3", 100)]);
+    for _ in 0..7 {
+        world.ask(sonnet());
+    }
+    assert_eq!(world.granted(), ["a:1", "a:2", "a:3", "a:1", "a:2", "a:3", "a:1"]);
+}
+
+#[test]
+fn a_limited_profile_is_passed_over_for_that_class_only() {
+    let mut world = World::new(&[("a:1", 9), ("a:2", 9)]);
+    world.ask(sonnet());
+    world.end(limited(&world, 60));
+    world.ask(sonnet());
+    world.ask(sonnet());
+    world.ask(wanting(&[("a", "opus")]));
+    assert_eq!(world.granted(), ["a:1", "a:2", "a:2", "a:1"]);
+    assert_eq!(world.pool.count(ProfileState::Cooling), 1);
+}
+
+#[test]
+fn when_every_profile_is_limited_the_fallback_model_is_used_and_without_one_it_waits() {
+    let mut world = World::new(&[("a:1", 9)]);
+    world.ask(sonnet());
+    world.end(limited(&world, 60));
+    world.ask(sonnet());
+    assert_eq!(world.pool.queued(), 1);
+    world.ask(wanting(&[("a", "sonnet"), ("a", "haiku")]));
+    assert_eq!(world.granted().len(), 2, "the one with a fallback is served");
+    let wait = &world.pool.waits()[0];
+    assert_eq!(wait.throttle, Throttle::Limit(Dimension::InputTokens));
+    assert_eq!(wait.organization.as_ref().unwrap().as_str(), "org-7f");
+    world.wait(60);
+    assert_eq!(world.granted().len(), 3);
+    let (throttle, waited) = world.waited[2].unwrap();
+    assert_eq!(throttle, Throttle::Limit(Dimension::InputTokens));
+    assert!((59..=60).contains(&waited.num_seconds()), "{waited}");
+}
+
+#[test]
+fn a_busy_profile_is_waited_for_rather_than_falling_back() {
+    let mut world = World::new(&[("a:1", 1)]);
+    world.ask(sonnet());
+    world.ask(wanting(&[("a", "sonnet"), ("a", "haiku")]));
+    assert_eq!((world.granted().len(), world.pool.queued()), (1, 1));
+    world.end(Verdict::Success);
+    assert_eq!((world.granted().len(), world.pool.queued()), (2, 0));
+}
+
+#[test]
+fn waiters_with_a_fallback_leave_the_list_when_the_last_profile_is_limited() {
+    let mut world = World::new(&[("a:1", 2)]);
+    world.ask(sonnet());
+    world.ask(sonnet());
+    world.ask(wanting(&[("a", "sonnet"), ("b", "haiku")]));
+    world.play(Event::Joined { profile: "b:1".into(), provider: "b".into(), slots: 1 });
+    world.end(limited(&world, 60));
+    assert_eq!(world.granted(), ["a:1", "a:1", "b:1"]);
+}
+
+#[test]
+fn a_thousand_waiters_do_not_storm_a_profile_that_comes_back() {
+    let mut world = World::new(&[("a:1", 500)]);
+    world.ask(sonnet());
+    world.end(limited(&world, 60));
+    for _ in 0..999 {
+        world.ask(sonnet());
+    }
+    world.wait(60);
+    let mut widths = vec![world.held.len()];
+    for _ in 0..4 {
+        world.end(Verdict::Success);
+        widths.push(world.held.len());
+    }
+    assert_eq!(widths, [1, 2, 4, 8, 16]);
+}
+
+#[test]
+fn without_any_known_return_a_request_is_refused_at_once_and_so_are_those_that_wait() {
+    let mut world = World::new(&[("a:1", 1)]);
+    world.ask(sonnet());
+    world.ask(sonnet());
+    world.end(Verdict::Failed(Failure::Revoked));
+    world.ask(sonnet());
+    assert_eq!(world.refusals, [Refusal::NoCredential, Refusal::NoCredential]);
+    assert_eq!(world.pool.queued(), 0);
+}
+
+#[test]
+fn money_and_keys_of_one_profile_do_not_stop_the_others() {
+    let mut world = World::new(&[("a:1", 9), ("a:2", 9), ("a:3", 9)]);
+    world.ask(sonnet());
+    world.end(Verdict::Failed(Failure::Unfunded { until: None }));
+    world.ask(sonnet());
+    world.end(Verdict::Failed(Failure::Revoked));
+    world.ask(sonnet());
+    world.ask(sonnet());
+    assert_eq!(world.granted(), ["a:1", "a:2", "a:3", "a:3"]);
+}
+
+#[test]
+fn after_a_fault_another_profile_is_taken_at_once_and_the_same_one_only_after_the_pause() {
+    let mut world = World::new(&[("a:1", 9), ("a:2", 9)]);
+    let mut request = sonnet();
+    let pause = world.now + TimeDelta::seconds(4);
+    request.avoid.insert("a:1".into(), Some(pause));
+    world.ask(request.clone());
+    request.avoid.insert("a:2".into(), Some(pause + TimeDelta::seconds(4)));
+    world.ask(request);
+    assert_eq!(world.granted(), ["a:2"]);
+    assert_eq!(world.pool.next_deadline(), Some(pause));
+    world.wait(4);
+    assert_eq!(world.granted(), ["a:2", "a:1"]);
+}
+
+#[test]
+fn a_profile_avoided_for_good_is_never_granted_to_that_request() {
+    let mut world = World::new(&[("a:1", 9)]);
+    let mut request = sonnet();
+    request.avoid.insert("a:1".into(), None);
+    world.ask(request);
+    assert_eq!(world.refusals, [Refusal::NoCredential]);
+}
+
+#[test]
+fn a_pinned_request_gets_its_profile_or_the_next_model_never_another_profile() {
+    let mut world = World::new(&[("a:1", 9), ("a:2", 9)]);
+    let mut request = wanting(&[("a", "sonnet"), ("a", "haiku")]);
+    request.alternatives[0].pin = Some("a:2".into());
+    world.ask(request.clone());
+    world.end(limited(&world, 60));
+    request.alternatives.truncate(1);
+    world.ask(request.clone());
+    assert_eq!((world.granted(), world.pool.queued()), (vec!["a:2"], 1));
+    request.alternatives.push(wanting(&[("a", "haiku")]).alternatives[0].clone());
+    world.ask(request);
+    assert_eq!(world.granted(), ["a:2", "a:1"]);
+}
+
+#[test]
+fn a_deadline_a_withdrawal_and_a_full_queue_end_a_wait() {
+    let mut world = World::new(&[("a:1", 0)]);
+    let mut request = sonnet();
+    request.deadline = Some(world.now + TimeDelta::seconds(5));
+    world.ask(request);
+    let withdrawn = world.ask(sonnet());
+    world.play(Event::Withdrawn { ticket: withdrawn });
+    assert_eq!(world.pool.queued(), 1);
+    world.wait(5);
+    assert_eq!(world.refusals, [Refusal::TimedOut]);
+    for _ in 0..1001 {
+        world.ask(sonnet());
+    }
+    assert_eq!(world.refusals, [Refusal::TimedOut, Refusal::QueueFull]);
+    assert!(!world.answers.contains_key(&withdrawn));
+}
+
+#[test]
+fn a_thousand_requests_at_once_are_spread_evenly() {
+    let names: Vec<String> = (0..10).map(|n| format!("a:{n}")).collect();
+    let profiles: Vec<_> = names.iter().map(|name| (name.as_str(), 1000)).collect();
+    let mut world = World::new(&profiles);
+    for _ in 0..1000 {
+        world.ask(sonnet());
+    }
+    for name in &names {
+        assert_eq!(world.grants.iter().filter(|it| it.as_str() == name).count(), 100);
+    }
+}
+
+/// Something that can happen.
+#[derive(Clone, Debug)]
+enum Step {
+    Ask { class: u8, fallback: bool, agent: u8, avoid: Option<u8>, pin: Option<u8> },
+    Settle { which: usize, verdict: u8 },
+    Withdraw { which: u64 },
+    Wait(i64),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let ask = (
+        0..2_u8,
+        any::<bool>(),
+        0..3_u8,
+        prop::option::weighted(0.2, 0..5_u8),
+        prop::option::weighted(0.1, 0..5_u8),
+    )
+        .prop_map(|(class, fallback, agent, avoid, pin)| Step::Ask {
+            class,
+            fallback,
+            agent,
+            avoid,
+            pin,
+        });
+    prop_oneof![
+        6 => ask,
+        5 => (any::<usize>(), 0..10_u8).prop_map(|(which, verdict)| Step::Settle { which, verdict }),
+        1 => any::<u64>().prop_map(|which| Step::Withdraw { which }),
+        2 => (-5..90_i64).prop_map(Step::Wait),
+    ]
+}
+
+fn verdict(world: &World, kind: u8) -> Verdict {
+    match kind {
+        0..=3 => Verdict::Success,
+        4 => limited(world, 30),
+        5 => Verdict::Failed(Failure::Limited { until: None, dimension: None }),
+        6 => Verdict::Failed(Failure::Overloaded),
+        7 => Verdict::Failed(Failure::Unfunded { until: None }),
+        8 => Verdict::Failed(Failure::Forbidden),
+        _ => Verdict::Abandoned,
+    }
+}
+
+fn play(world: &mut World, step: Step) {
+    match step {
+        Step::Ask { class, fallback, agent, avoid, pin } => {
+            let class = if class == 0 { "sonnet" } else { "opus" };
+            let mut request = wanting(&[("a", class), ("a", "haiku")]);
+            request.agent = format!("agent-{agent}").into();
+            if !fallback {
+                request.alternatives.truncate(1);
+            }
+            request.alternatives[0].pin = pin.map(|it| format!("a:{it}").into());
+            let until = Some(world.now + TimeDelta::seconds(3));
+            request.avoid.extend(avoid.map(|it| (format!("a:{it}").into(), until)));
+            world.ask(request);
+        }
+        Step::Settle { which, verdict: kind } => {
+            let leases: Vec<_> = world.held.keys().copied().collect();
+            if !leases.is_empty() {
+                let verdict = verdict(world, kind);
+                world.settle(leases[which % leases.len()], verdict);
+            }
+        }
+        Step::Withdraw { which } => {
+            let ticket = Ticket(which % (world.tickets + 1));
+            if !world.answers.contains_key(&ticket) && ticket.0 > 0 {
+                world.play(Event::Withdrawn { ticket });
+                world.answers.insert(ticket, 1);
+            }
+        }
+        Step::Wait(seconds) => world.wait(seconds),
+    }
+}
+
+proptest! {
+    #[test]
+    fn every_ticket_is_answered_at_most_once_no_slot_is_oversold_and_none_is_lost(
+        steps in prop::collection::vec(step(), 1..300),
+        slots in prop::collection::vec(1..4_u32, 1..5),
+    ) {
+        let names: Vec<String> = (0..slots.len()).map(|n| format!("a:{n}")).collect();
+        let profiles: Vec<_> = names.iter().map(String::as_str).zip(slots).collect();
+        let mut world = World::new(&profiles);
+        for step in steps {
+            play(&mut world, step);
+            for &(profile, slots) in &profiles {
+                let held = world.held.values().filter(|it| it.as_str() == profile).count();
+                prop_assert!(held <= slots as usize, "oversold {profile}");
+            }
+            prop_assert!(world.answers.values().all(|&count| count == 1), "answered twice");
+            let open = world.tickets as usize - world.answers.len();
+            prop_assert_eq!(open, world.pool.queued(), "lost a ticket");
+            prop_assert_eq!(world.held.len(), world.pool.leased());
+        }
+        let deadlines: BTreeSet<_> = world.pool.next_deadline().into_iter().collect();
+        prop_assert!(deadlines.iter().all(|at| *at > DateTime::UNIX_EPOCH));
+    }
+
+    #[test]
+    fn a_granted_profile_was_eligible_and_no_eligible_one_was_older(
+        steps in prop::collection::vec(step(), 1..200),
+        slots in prop::collection::vec(1..4_u32, 1..5),
+    ) {
+        let names: Vec<String> = (0..slots.len()).map(|n| format!("a:{n}")).collect();
+        let profiles: Vec<_> = names.iter().map(String::as_str).zip(slots).collect();
+        let mut world = World::new(&profiles);
+        for step in steps {
+            let plain = matches!(&step, Step::Ask { avoid: None, pin: None, fallback: false, .. });
+            let class = match &step { Step::Ask { class: 0, .. } => "sonnet", _ => "opus" };
+            let ready = |world: &World| -> Vec<_> {
+                let seats = world.pool.seats().filter(|(_, seat)| {
+                    seat.standing(&class.into()) == polpo_policy::pool::seat::Standing::Ready
+                });
+                seats.map(|(profile, seat)| (seat.last_used, profile.clone())).collect()
+            };
+            let before = ready(&world);
+            let grants = world.grants.len();
+            play(&mut world, step);
+            // Time may pass inside the step for a request, which may end windows: only steps
+            // without waits compare exactly.
+            if plain && world.grants.len() == grants + 1 {
+                let oldest = before.iter().min().map(|(_, profile)| profile);
+                prop_assert_eq!(Some(&world.grants[grants]), oldest, "passed over an older profile");
+            }
+        }
+    }
+}
