@@ -1,4 +1,9 @@
 //! The Anthropic API on the wire: sending calls, reading streams, metering them.
 
+pub mod credential;
 pub mod error;
+pub mod http;
+pub mod meter;
+pub mod sse;
 pub mod transport;
+pub mod wire;

@@ -1,0 +1,177 @@
+//! Meters a stream while it passes: tokens, model, how it ended.
+
+use polpo_policy::usage::UsageReport;
+use serde::Deserialize;
+
+use crate::sse::Event;
+use crate::wire::problem::Problem;
+
+/// How a stream ended, as far as it has been seen.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Ending {
+    /// Not yet, or cut off.
+    #[default]
+    Open,
+    /// With `message_stop`.
+    Complete,
+    /// With an `error` event.
+    Failed(Problem),
+}
+
+/// What is known of a stream so far. Sans-IO: whoever reads the stream shows it the events.
+#[derive(Clone, Debug, Default)]
+pub struct Meter {
+    usage: UsageReport,
+    model: Option<String>,
+    has_started: bool,
+    has_totals: bool,
+    has_content: bool,
+    ending: Ending,
+}
+
+#[derive(Deserialize)]
+struct MessageStart {
+    message: Message,
+}
+
+/// The part of a message that a bill needs.
+#[derive(Deserialize)]
+struct Message {
+    #[serde(default)]
+    model: Option<String>,
+    #[serde(default)]
+    usage: Option<UsageReport>,
+}
+
+#[derive(Deserialize)]
+struct MessageDelta {
+    #[serde(default)]
+    usage: Option<UsageReport>,
+}
+
+impl Meter {
+    /// Takes one event into account.
+    ///
+    /// Only three of the API's events carry figures; the many deltas are told by their name and
+    /// not parsed. An unreadable event changes nothing.
+    pub fn observe(&mut self, event: &Event<'_>) {
+        match event.name {
+            b"content_block_delta" | b"content_block_start" => self.has_content = true,
+            b"message_start" => {
+                self.has_started = true;
+                if let Ok(start) = serde_json::from_slice::<MessageStart>(&event.data) {
+                    self.take(start.message);
+                }
+            }
+            b"message_delta" => {
+                if let Ok(MessageDelta { usage: Some(usage) }) = serde_json::from_slice(&event.data)
+                {
+                    self.usage.merge(usage);
+                    self.has_totals = true;
+                }
+            }
+            b"message_stop" => self.ending = Ending::Complete,
+            b"error" => self.ending = Ending::Failed(Problem::from_event(&event.data)),
+            _ => {}
+        }
+    }
+
+    /// Meters a message that came in one piece instead of a stream.
+    pub fn observe_message(&mut self, message: &[u8]) {
+        if let Ok(message) = serde_json::from_slice::<Message>(message) {
+            self.take(message);
+            (self.has_started, self.has_content, self.has_totals) = (true, true, true);
+            self.ending = Ending::Complete;
+        }
+    }
+
+    fn take(&mut self, message: Message) {
+        self.model = message.model;
+        self.usage.merge(message.usage.unwrap_or_default());
+    }
+
+    /// The usage, merged from every report so far.
+    #[must_use]
+    pub const fn usage(&self) -> &UsageReport {
+        &self.usage
+    }
+
+    /// The model that answers, by its own word.
+    #[must_use]
+    pub fn model(&self) -> Option<&str> {
+        self.model.as_deref()
+    }
+
+    /// Whether upstream has begun a message: from then on it may bill.
+    #[must_use]
+    pub const fn has_started(&self) -> bool {
+        self.has_started
+    }
+
+    /// Whether content has arrived.
+    #[must_use]
+    pub const fn has_content(&self) -> bool {
+        self.has_content
+    }
+
+    /// Whether the final totals are known.
+    #[must_use]
+    pub const fn has_totals(&self) -> bool {
+        self.has_totals
+    }
+
+    /// How the stream ended.
+    #[must_use]
+    pub const fn ending(&self) -> &Ending {
+        &self.ending
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::sse::Decoder;
+
+    const STREAM: &str = concat!(
+        "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"model\":\"claude-opus-5-5\",",
+        "\"usage\":{\"input_tokens\":2679,\"cache_creation_input_tokens\":0,\"output_tokens\":1}}   }\n\n",
+        "event: ping\ndata: {\"type\": \"ping\"}\n\n",
+        "event: content_block_delta\ndata: {\"delta\":{\"text\":\"event: message_stop\"}}\n\n",
+        "event: message_delta\ndata: {\"delta\":{},\"usage\":{\"output_tokens\":42,\"input_tokens\":10682} }\n\n",
+        "event: message_stop\ndata: {\"type\":\"message_stop\"   }\n\n",
+    );
+
+    fn meter<'a>(chunks: impl IntoIterator<Item = &'a [u8]>) -> Meter {
+        let (mut meter, mut decoder) = (Meter::default(), Decoder::default());
+        for chunk in chunks {
+            decoder.feed(chunk, |event| meter.observe(&event)).unwrap();
+        }
+        meter
+    }
+
+    #[test]
+    fn the_last_totals_count_wherever_the_stream_is_cut_into_chunks() {
+        for size in 1..STREAM.len() {
+            let meter = meter(STREAM.as_bytes().chunks(size));
+            let usage = meter.usage().usage();
+            assert_eq!((usage.input, usage.output), (10_682, 42), "chunks of {size}");
+            assert_eq!(meter.model(), Some("claude-opus-5-5"));
+            assert_eq!(*meter.ending(), Ending::Complete);
+        }
+    }
+
+    #[test]
+    fn a_stream_that_breaks_off_has_started_but_has_no_totals() {
+        let cut = STREAM.find("event: message_delta").unwrap();
+        let meter = meter([&STREAM.as_bytes()[..cut]]);
+        assert!(meter.has_started() && meter.has_content() && !meter.has_totals());
+        assert_eq!(*meter.ending(), Ending::Open);
+    }
+
+    #[test]
+    fn an_error_event_ends_the_stream_with_its_problem() {
+        let text = "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"Overloaded\"}}\n\n";
+        let meter = meter([text.as_bytes()]);
+        assert!(matches!(meter.ending(), Ending::Failed(problem) if problem.status == 529));
+    }
+}
