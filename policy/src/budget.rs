@@ -1,6 +1,6 @@
 //! What a call may cost at most, known before it is sent.
 
-use crate::price::{Nanodollars, PriceList};
+use crate::price::{Cost, PriceList};
 use crate::usage::{Terms, Usage};
 
 /// What is known of a request before it is sent.
@@ -24,9 +24,9 @@ const HIDDEN_TOKENS: u64 = 1000;
 /// non-Latin scripts two to three in UTF-8.
 const BYTES_PER_TOKEN: u64 = 2;
 
-/// An upper bound on the cost of a call; `None` for a model without a known price.
+/// An upper bound on what a call can cost; `None` for a model without a known price.
 #[must_use]
-pub fn reservation(prices: &PriceList, model: &str, estimate: &Estimate) -> Option<Nanodollars> {
+pub fn reservation(prices: &PriceList, model: &str, estimate: &Estimate) -> Option<Cost> {
     let prompt = estimate.body_bytes.div_ceil(BYTES_PER_TOKEN).saturating_add(HIDDEN_TOKENS);
     let read = if estimate.writes_cache {
         Usage { cache_write_1h: prompt, ..Usage::default() }
@@ -34,7 +34,7 @@ pub fn reservation(prices: &PriceList, model: &str, estimate: &Estimate) -> Opti
         Usage { input: prompt, ..Usage::default() }
     };
     let usage = Usage { output: estimate.max_tokens, ..read };
-    prices.cost(model, &usage, estimate.terms).map(|cost| cost.total())
+    prices.cost(model, &usage, estimate.terms)
 }
 
 #[cfg(test)]
@@ -42,7 +42,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    fn reserved(estimate: Estimate) -> Nanodollars {
+    fn reserved(estimate: Estimate) -> Cost {
         reservation(&PriceList::default(), "claude-haiku-5-5", &estimate).unwrap()
     }
 
@@ -68,7 +68,7 @@ mod tests {
             let cost = PriceList::default().cost("claude-haiku-5-5", &usage, Terms::default());
             let terms = Terms::default();
             let bound = reserved(Estimate { body_bytes, max_tokens, writes_cache: true, terms });
-            prop_assert!(cost.unwrap().total() <= bound);
+            prop_assert!(cost.unwrap().total() <= bound.total());
         }
     }
 

@@ -177,6 +177,7 @@ mod tests {
     }
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "one line for each row of the document's table")]
     fn every_row_of_the_error_table_is_classified() {
         use Failure::{Faulty, Forbidden, Overloaded, Rejected, Revoked, Unsuited};
         let open_limit = Failure::Limited { until: None, dimension: None };

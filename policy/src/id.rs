@@ -71,6 +71,14 @@ name! {
     OrganizationId
 }
 
+impl OrganizationId {
+    /// The id as people read it: its first eight characters.
+    #[must_use]
+    pub fn short(&self) -> String {
+        self.as_str().chars().take(8).collect()
+    }
+}
+
 /// A request waiting for a profile. Issued in order, so the smaller one is the older one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Ticket(pub u64);

@@ -179,7 +179,8 @@ mod tests {
 
     #[test]
     fn every_way_to_say_when_is_understood() {
-        let cases: [(&[(&str, &str)], &str, Option<&str>); 10] = [
+        type Case<'a> = (&'a [(&'a str, &'a str)], &'a str, Option<&'a str>);
+        let cases: [Case<'_>; 10] = [
             (&[("retry-after", "7")], "", Some("2026-11-22T10:00:07Z")),
             (
                 &[("retry-after-ms", "1500"), ("retry-after", "9")],

@@ -48,6 +48,7 @@ impl BillingClass {
 
 /// Billed quantities: tokens, and searches for [`BillingClass::WebSearch`].
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Usage {
     /// Tokens of [`BillingClass::Input`].
     pub input: u64,
@@ -56,8 +57,10 @@ pub struct Usage {
     /// Tokens of [`BillingClass::CacheRead`].
     pub cache_read: u64,
     /// Tokens of [`BillingClass::CacheWrite5m`].
+    #[serde(rename = "cacheWrite5m")]
     pub cache_write_5m: u64,
     /// Tokens of [`BillingClass::CacheWrite1h`].
+    #[serde(rename = "cacheWrite1h")]
     pub cache_write_1h: u64,
     /// Searches.
     pub web_searches: u64,

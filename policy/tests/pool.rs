@@ -1,5 +1,7 @@
 //! What the pool promises, as examples and as laws.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, TimeDelta};
@@ -393,7 +395,8 @@ proptest! {
         let mut world = World::new(&profiles);
         for step in steps {
             let plain = matches!(&step, Step::Ask { avoid: None, pin: None, fallback: false, .. });
-            let class = match &step { Step::Ask { class: 0, .. } => "sonnet", _ => "opus" };
+            let is_sonnet = matches!(&step, Step::Ask { class: 0, .. });
+            let class = if is_sonnet { "sonnet" } else { "opus" };
             let ready = |world: &World| -> Vec<_> {
                 let seats = world.pool.seats().filter(|(_, seat)| {
                     seat.standing(&class.into()) == polpo_policy::pool::seat::Standing::Ready

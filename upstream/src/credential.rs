@@ -1,37 +1,10 @@
-//! Secrets, and how they sign a call.
-
-use std::fmt;
-use std::sync::Arc;
+//! Credentials, and how they sign a call.
 
 use http::HeaderValue;
 use http::header::AUTHORIZATION;
 use thiserror::Error;
 
 use crate::transport::Call;
-
-/// A secret: it can be used, not shown.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Secret(Arc<str>);
-
-impl Secret {
-    /// Wraps a secret text.
-    #[must_use]
-    pub fn new(text: &str) -> Self {
-        Self(text.into())
-    }
-
-    /// The secret itself, for whoever must send or hash it.
-    #[must_use]
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for Secret {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Secret(********)")
-    }
-}
 
 /// Says that a credential cannot be sent as a header.
 #[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
@@ -56,16 +29,16 @@ impl Credential {
     ///
     /// # Errors
     /// When it cannot be sent as a header.
-    pub fn api_key(key: &Secret) -> Result<Self, UnsendableCredential> {
-        Ok(Self { header: Header::ApiKey, value: sensitive(key.expose())? })
+    pub fn api_key(key: &str) -> Result<Self, UnsendableCredential> {
+        Ok(Self { header: Header::ApiKey, value: sensitive(key)? })
     }
 
     /// A token or key, sent as `Authorization: Bearer`.
     ///
     /// # Errors
     /// When it cannot be sent as a header.
-    pub fn bearer(token: &Secret) -> Result<Self, UnsendableCredential> {
-        let value = sensitive(&format!("Bearer {}", token.expose()))?;
+    pub fn bearer(token: &str) -> Result<Self, UnsendableCredential> {
+        let value = sensitive(&format!("Bearer {token}"))?;
         Ok(Self { header: Header::Authorization, value })
     }
 
@@ -93,21 +66,21 @@ mod tests {
     use http::{HeaderMap, Method};
 
     #[test]
-    fn a_secret_is_sent_but_never_printed() {
-        let secret = Secret::new("sk-ant-marked");
+    fn a_credential_is_sent_but_never_printed() {
+        let secret = "sk-ant-marked";
         let call = || Call {
             method: Method::POST,
             path: "/v1/messages".into(),
             headers: HeaderMap::new(),
             body: Bytes::new(),
         };
-        for credential in [Credential::api_key(&secret), Credential::bearer(&secret)] {
+        for credential in [Credential::api_key(secret), Credential::bearer(secret)] {
             let credential = credential.unwrap();
             let signed = credential.sign(call());
             let sent = signed.headers.values().next().unwrap();
             assert!(sent.to_str().unwrap().ends_with("sk-ant-marked"));
-            assert!(!format!("{secret:?} {credential:?} {signed:?}").contains("marked"));
+            assert!(!format!("{credential:?} {signed:?}").contains("marked"));
         }
-        assert!(Credential::api_key(&Secret::new("a\nb")).is_err());
+        assert!(Credential::api_key("a\nb").is_err());
     }
 }

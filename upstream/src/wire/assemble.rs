@@ -103,9 +103,11 @@ impl Assembler {
             block.input.push_str(&piece);
         }
         if let (Some(citation), Some(content)) = (delta.citation, block.content.as_object_mut()) {
-            match content.entry("citations").or_insert_with(|| Value::Array(Vec::new())) {
-                Value::Array(citations) => citations.push(citation),
-                other => *other = Value::Array(vec![citation]),
+            let citations = content.entry("citations").or_insert_with(|| Value::Array(Vec::new()));
+            if let Value::Array(citations) = citations {
+                citations.push(citation);
+            } else {
+                *citations = Value::Array(vec![citation]); // A block may begin with null here.
             }
         }
     }
