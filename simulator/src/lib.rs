@@ -1,1 +1,41 @@
 //! An Anthropic API that behaves like the real one, for tests and dry runs.
+//!
+//! One core answers calls; two faces carry them: [`InMemory`] is a
+//! [`Transport`](polpo_upstream::transport::Transport), [`server`] listens on a socket.
+//!
+//! - `scenario`: what is simulated: accounts, limits, latency, faults, answers
+//! - `request`, `messages`, `fields`, `estimate`: a request body, validated and measured
+//! - `draw`, `answer`: what the model says, from a seed and never from the order of arrival
+//! - `bucket`, `allowance`: rate limits and their headers
+//! - `catalogue`, `price`, `books`: what was used, and what it costs
+//! - `message`, `sse`, `timeline`: the answer on the wire, piece by piece in time
+//! - `simulator`, `core`, `generation`: the core; `memory` and `server`: its faces
+
+mod allowance;
+mod answer;
+mod books;
+mod bucket;
+mod catalogue;
+mod clock;
+mod core;
+mod draw;
+mod estimate;
+mod fields;
+mod generation;
+mod memory;
+mod message;
+mod messages;
+mod price;
+mod problem;
+mod request;
+mod scenario;
+mod server;
+mod simulator;
+mod sse;
+mod timeline;
+
+pub use books::{AccountBook, Books, MessageBook, Tokens};
+pub use memory::InMemory;
+pub use scenario::{Account, Scenario, ScenarioError};
+pub use server::server;
+pub use simulator::Simulator;

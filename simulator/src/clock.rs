@@ -1,0 +1,51 @@
+//! Simulated time: the tokio clock, sped up, and wall time carried by it.
+
+use std::time::Duration;
+
+use chrono::{DateTime, SubsecRound, TimeDelta, Utc};
+use tokio::time::Instant;
+
+/// Nanoseconds of simulated time since the simulator started.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub(crate) struct SimTime(pub(crate) u64);
+
+/// A clock whose own durations are divided by a time scale.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Clock {
+    wall: DateTime<Utc>,
+    start: Instant,
+    /// The time scale in thousandths: an integer, so that a client that waits exactly as long as
+    /// it was told is never refused for a rounding error.
+    thousandths: u64,
+}
+
+impl Clock {
+    pub(crate) fn new(thousandths: u64) -> Self {
+        Self { wall: Utc::now(), start: Instant::now(), thousandths: thousandths.max(1) }
+    }
+
+    /// Simulated time now.
+    pub(crate) fn now(&self) -> SimTime {
+        let real = self.start.elapsed().as_nanos();
+        SimTime(narrow(real * u128::from(self.thousandths) / 1000))
+    }
+
+    /// How long a simulated duration takes in real time, rounded up.
+    pub(crate) fn real(&self, simulated: Duration) -> Duration {
+        let nanos = (simulated.as_nanos() * 1000).div_ceil(u128::from(self.thousandths));
+        Duration::from_nanos(narrow(nanos))
+    }
+
+    /// The wall time a simulated duration from now, rounded up to a second, in RFC 3339.
+    pub(crate) fn stamp_after(&self, simulated: Duration) -> String {
+        let real = self.start.elapsed() + self.real(simulated);
+        let at = self.wall + TimeDelta::from_std(real).unwrap_or(TimeDelta::MAX / 1_000_000);
+        let whole = at.trunc_subsecs(0);
+        let up = if whole < at { whole + TimeDelta::seconds(1) } else { whole };
+        up.format("%Y-%m-%dT%H:%M:%SZ").to_string()
+    }
+}
+
+fn narrow(nanos: u128) -> u64 {
+    u64::try_from(nanos).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,46 @@
+//! An answer being generated: charged as it grows, billed when it ends, however it ends.
+
+use std::sync::Arc;
+
+use crate::books::Tokens;
+use crate::catalogue::Model;
+use crate::core::Core;
+use crate::price::{Terms, price};
+use crate::request::Ask;
+
+/// A running generation. Dropping it bills the input and the output until then: a client that
+/// hangs up takes this exit as does an answer that came to its end.
+#[derive(Debug)]
+pub(crate) struct Generation {
+    core: Arc<Core>,
+    account: usize,
+    model: &'static Model,
+    terms: Terms,
+    tokens: Tokens,
+    age: u64,
+}
+
+impl Generation {
+    pub(crate) fn new(core: Arc<Core>, account: usize, ask: &Ask, age: u64) -> Self {
+        let tokens = Tokens { input: ask.input_tokens, ..Tokens::default() };
+        Self { core, account, model: ask.model, terms: ask.terms, tokens, age }
+    }
+
+    /// Charges output tokens to the limits now and to the bill at the end.
+    pub(crate) fn produce(&mut self, tokens: u64) {
+        if tokens > 0 {
+            self.tokens.output += tokens;
+            self.core.produced(self.account, self.model, self.age, tokens);
+        }
+    }
+}
+
+impl Drop for Generation {
+    fn drop(&mut self) {
+        let nanodollars = price(self.model, &self.tokens, self.terms);
+        let mut state = self.core.state();
+        if state.age == self.age {
+            state.ledger.settle(self.account, &self.tokens, nanodollars);
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! The simulator on a socket.
+
+use std::io;
+use std::net::TcpListener;
+use std::time::Duration;
+
+use actix_web::dev::Server;
+use actix_web::http::StatusCode;
+use actix_web::web::{self, BytesMut, Data, Payload};
+use actix_web::{App, HttpRequest, HttpResponse, HttpServer};
+use bytes::Bytes;
+use futures_util::{StreamExt as _, stream};
+use http::{HeaderMap, HeaderName, HeaderValue, Method};
+use polpo_upstream::transport::Call;
+
+use crate::simulator::{Answer, Simulator};
+
+/// The API's own limit for a request body.
+const MAX_BODY_BYTES: usize = 32 * 1024 * 1024;
+
+/// Longer than any client's pool keeps an idle connection, so that none is closed under a request.
+const KEEP_ALIVE: Duration = Duration::from_secs(120);
+
+/// How long a stop waits for open streams.
+const SHUTDOWN_SECONDS: u64 = 1;
+
+/// A server for a simulator on a bound listener; it serves while the returned future is polled
+/// within an actix system, and leaves signals to the caller.
+///
+/// # Errors
+/// If the listener cannot be used.
+pub fn server(simulator: Simulator, listener: TcpListener) -> io::Result<Server> {
+    let data = Data::new(simulator);
+    let app = move || App::new().app_data(data.clone()).default_service(web::to(handle));
+    let server = HttpServer::new(app)
+        .keep_alive(KEEP_ALIVE)
+        // Half-closed connections would hide that a client has hung up.
+        .h1_allow_half_closed(false)
+        .shutdown_timeout(SHUTDOWN_SECONDS)
+        .disable_signals()
+        .listen(listener)?;
+    Ok(server.run())
+}
+
+async fn handle(request: HttpRequest, body: Payload, simulator: Data<Simulator>) -> HttpResponse {
+    let mut answer = match read(&request, body).await {
+        Ok(Some(body)) => simulator.answer(&call(&request, body)),
+        Ok(None) => simulator.too_large(),
+        // The client hung up while it was sending: nobody reads this.
+        Err(Unread) => return HttpResponse::BadRequest().finish(),
+    };
+    answer.timeline.open().await;
+    respond(answer)
+}
+
+/// The connection broke before the body was whole.
+struct Unread;
+
+/// The body, or nothing if it is too large.
+async fn read(request: &HttpRequest, mut body: Payload) -> Result<Option<Bytes>, Unread> {
+    let length = request.headers().get("content-length").and_then(|value| value.to_str().ok());
+    if length.and_then(|length| length.parse().ok()).is_some_and(|n: usize| n > MAX_BODY_BYTES) {
+        return Ok(None);
+    }
+    let mut whole = BytesMut::new();
+    while let Some(chunk) = body.next().await {
+        let chunk = chunk.map_err(|_| Unread)?;
+        if whole.len() + chunk.len() > MAX_BODY_BYTES {
+            return Ok(None);
+        }
+        whole.extend_from_slice(&chunk);
+    }
+    Ok(Some(whole.freeze()))
+}
+
+/// The request in the words of the transport: actix-web speaks an older `http`.
+fn call(request: &HttpRequest, body: Bytes) -> Call {
+    let headers: HeaderMap = request
+        .headers()
+        .iter()
+        .filter_map(|(name, value)| {
+            let name = HeaderName::from_bytes(name.as_str().as_bytes()).ok()?;
+            Some((name, HeaderValue::from_bytes(value.as_bytes()).ok()?))
+        })
+        .collect();
+    let method = Method::from_bytes(request.method().as_str().as_bytes()).unwrap_or(Method::GET);
+    Call { method, path: request.uri().to_string(), headers, body }
+}
+
+fn respond(mut answer: Answer) -> HttpResponse {
+    let status = StatusCode::from_u16(answer.status.as_u16());
+    let mut response = HttpResponse::build(status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR));
+    for (name, value) in &answer.headers {
+        response.insert_header((name.as_str(), value.as_bytes()));
+    }
+    if let Some(body) = answer.timeline.rest_if_due() {
+        return response.body(body);
+    }
+    response.streaming(stream::unfold(answer.timeline, |mut timeline| async move {
+        let bytes = timeline.next().await?;
+        Some((Ok::<_, actix_web::Error>(bytes), timeline))
+    }))
+}

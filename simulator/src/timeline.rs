@@ -1,0 +1,88 @@
+//! An answer in time: what is sent when, and what it has cost by then.
+
+use std::collections::VecDeque;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::time::{Instant, sleep_until};
+
+use crate::generation::Generation;
+
+/// Something that happens while an answer is made.
+#[derive(Debug)]
+pub(crate) struct Step {
+    /// Real time since the request arrived.
+    pub(crate) at: Duration,
+    /// Output tokens generated since the step before.
+    pub(crate) tokens: u64,
+    /// What is sent; nothing while an answer that is not streamed is still being made.
+    pub(crate) bytes: Bytes,
+}
+
+/// The steps still to come. Dropping it ends the generation and bills what was generated.
+#[derive(Debug)]
+pub(crate) struct Timeline {
+    arrived: Instant,
+    steps: VecDeque<Step>,
+    generation: Option<Generation>,
+}
+
+impl Timeline {
+    /// Steps in the order of their times.
+    pub(crate) fn new(steps: VecDeque<Step>, generation: Generation) -> Self {
+        Self { arrived: Instant::now(), steps, generation: Some(generation) }
+    }
+
+    /// A body that is there at once and costs nothing.
+    pub(crate) fn at_once(body: impl Into<Bytes>) -> Self {
+        let step = Step { at: Duration::ZERO, tokens: 0, bytes: body.into() };
+        let steps = if step.bytes.is_empty() { VecDeque::new() } else { [step].into() };
+        Self { arrived: Instant::now(), steps, generation: None }
+    }
+
+    /// Waits until there is something to send: status and headers go out then, not before.
+    pub(crate) async fn open(&mut self) {
+        while let Some(step) = self.steps.front() {
+            wait_until(self.arrived + step.at).await;
+            if !step.bytes.is_empty() {
+                return;
+            }
+            self.play();
+        }
+    }
+
+    /// The next bytes of the body, when they are due.
+    pub(crate) async fn next(&mut self) -> Option<Bytes> {
+        self.open().await;
+        self.play()
+    }
+
+    /// The rest of the body, if it is all due at once: such a body has a known length.
+    pub(crate) fn rest_if_due(&mut self) -> Option<Bytes> {
+        match self.steps.len() {
+            0 => Some(Bytes::new()),
+            1 => self.play(),
+            _ => None,
+        }
+    }
+
+    /// Takes the next step. The last one settles the books before its bytes are handed out, so
+    /// that whoever has read an answer to its end finds it in them.
+    fn play(&mut self) -> Option<Bytes> {
+        let step = self.steps.pop_front()?;
+        if let Some(generation) = &mut self.generation {
+            generation.produce(step.tokens);
+        }
+        if self.steps.is_empty() {
+            self.generation = None;
+        }
+        Some(step.bytes)
+    }
+}
+
+/// Without latency no timer is armed at all.
+async fn wait_until(due: Instant) {
+    if due > Instant::now() {
+        sleep_until(due).await;
+    }
+}

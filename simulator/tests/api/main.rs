@@ -1,0 +1,20 @@
+//! The simulated API as a client sees it, over both faces.
+
+#[cfg(test)]
+mod books;
+#[cfg(test)]
+mod chance;
+#[cfg(test)]
+mod client;
+#[cfg(test)]
+mod faults;
+#[cfg(test)]
+mod limits;
+#[cfg(test)]
+mod socket;
+#[cfg(test)]
+mod time;
+#[cfg(test)]
+mod validation;
+#[cfg(test)]
+mod wire;
