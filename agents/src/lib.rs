@@ -1,1 +1,14 @@
-//! The actors, and nothing but actors.
+//! The actors, and nothing but actors: [`scheduler`], [`profile`], [`agent`], and what passes
+//! between them. Every decision is asked of `polpo_policy`.
+
+pub mod agent;
+mod ask;
+mod attempt;
+mod call;
+pub mod clock;
+pub mod job;
+pub mod lease;
+pub mod messages;
+pub mod profile;
+pub mod relay;
+pub mod scheduler;

@@ -1,0 +1,42 @@
+//! A credential profile: the only holder of its secret.
+
+use std::sync::Arc;
+
+use actix::{Actor, Context, Handler, Message, ResponseFuture};
+use polpo_upstream::credential::Credential;
+use polpo_upstream::transport::Transport;
+
+use crate::messages::Dispatch;
+
+/// Mailbox places: senders hold a lease, so no more can be under way than there are slots.
+const MAILBOX: usize = 4096;
+
+/// One credential profile.
+pub struct Profile {
+    credential: Credential,
+    transport: Arc<dyn Transport>,
+}
+
+impl Profile {
+    /// A profile that signs with `credential` and sends over `transport`.
+    #[must_use]
+    pub const fn new(credential: Credential, transport: Arc<dyn Transport>) -> Self {
+        Self { credential, transport }
+    }
+}
+
+impl Actor for Profile {
+    type Context = Context<Self>;
+
+    fn started(&mut self, ctx: &mut Self::Context) {
+        ctx.set_mailbox_capacity(MAILBOX);
+    }
+}
+
+impl Handler<Dispatch> for Profile {
+    type Result = ResponseFuture<<Dispatch as Message>::Result>;
+
+    fn handle(&mut self, Dispatch(call): Dispatch, _: &mut Context<Self>) -> Self::Result {
+        self.transport.send(self.credential.sign(call))
+    }
+}

@@ -1,0 +1,180 @@
+//! A reply on its way through: passed on, metered, and put together if that is wanted.
+
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use futures_util::Stream;
+use http::header::CONTENT_TYPE;
+use polpo_policy::failure::Failure;
+use polpo_policy::limits::{Hints, Timestamp};
+use polpo_policy::pool::Verdict;
+use polpo_upstream::error::TransportError;
+use polpo_upstream::meter::{Ending, Meter};
+use polpo_upstream::sse::Decoder;
+use polpo_upstream::transport::{Body, Reply};
+use polpo_upstream::wire::assemble::Assembler;
+use polpo_upstream::wire::problem::Problem;
+use serde_json::Value;
+
+use crate::lease::Lease;
+
+/// The longest answer that is taken in one piece; the API's own limit on bodies.
+const MAX_WHOLE_BYTES: usize = 32 * 1024 * 1024;
+
+/// A stream that owns body, meter and lease: it passes the same bytes on and meters them.
+/// Dropping it cancels the call and gives the profile back.
+pub struct Relay {
+    body: Body,
+    shape: Shape,
+    meter: Meter,
+    assembler: Assembler,
+    broken: Option<TransportError>,
+    is_garbled: bool,
+    hints: Hints,
+    lease: Lease,
+}
+
+enum Shape {
+    Events(Decoder),
+    /// Asked for a stream, some proxies answer in one piece all the same.
+    Whole(Vec<u8>),
+}
+
+/// What a reply came to.
+#[derive(Debug)]
+pub struct Relayed {
+    /// The figures.
+    pub meter: Meter,
+    /// The message, or why there is none.
+    pub result: Result<Value, Box<Fault>>,
+}
+
+/// Why a reply that began well is no message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault {
+    /// What to report.
+    pub problem: Problem,
+    /// What it means.
+    pub failure: Failure,
+    /// Whether nobody knows what upstream did after the last byte that arrived.
+    pub is_lost: bool,
+}
+
+impl Relay {
+    /// Takes over a reply with a good status, whose headers gave `hints`.
+    #[must_use]
+    pub fn new(reply: Reply, hints: Hints, lease: Lease) -> Self {
+        let kind = reply.headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+        let is_stream = kind.is_some_and(|kind| kind.contains("event-stream"));
+        Self {
+            body: reply.body,
+            shape: if is_stream {
+                Shape::Events(Decoder::default())
+            } else {
+                Shape::Whole(Vec::new())
+            },
+            meter: Meter::default(),
+            assembler: Assembler::default(),
+            broken: None,
+            is_garbled: false,
+            hints,
+            lease,
+        }
+    }
+
+    /// What has been metered so far.
+    #[must_use]
+    pub const fn meter(&self) -> &Meter {
+        &self.meter
+    }
+
+    fn observe(&mut self, chunk: &[u8]) {
+        let Self { shape, meter, assembler, is_garbled, .. } = self;
+        match shape {
+            Shape::Events(decoder) => {
+                let fed = decoder.feed(chunk, |event| {
+                    meter.observe(&event);
+                    *is_garbled |= assembler.observe(event.name, &event.data).is_err();
+                });
+                *is_garbled |= fed.is_err();
+            }
+            Shape::Whole(whole) if whole.len() + chunk.len() <= MAX_WHOLE_BYTES => {
+                whole.extend_from_slice(chunk);
+            }
+            Shape::Whole(_) => *is_garbled = true,
+        }
+    }
+
+    /// Ends the relay after its last chunk, and with it the lease.
+    #[must_use]
+    pub fn finish(mut self, now: Timestamp) -> Relayed {
+        let message = match std::mem::replace(&mut self.shape, Shape::Whole(Vec::new())) {
+            Shape::Events(mut decoder) => {
+                decoder.finish(|event| {
+                    self.meter.observe(&event);
+                    self.is_garbled |= self.assembler.observe(event.name, &event.data).is_err();
+                });
+                std::mem::take(&mut self.assembler).finish().ok()
+            }
+            Shape::Whole(whole) => {
+                let message = serde_json::from_slice::<Value>(&whole).ok();
+                let message = message.filter(|message| message["type"] == "message");
+                if message.is_some() {
+                    self.meter.observe_message(&whole);
+                }
+                message
+            }
+        };
+        let result = self.conclude(now, message);
+        let verdict = match &result {
+            Ok(_) => Verdict::Success,
+            Err(fault) => Verdict::Failed(fault.failure),
+        };
+        self.lease.settle(verdict);
+        Relayed { meter: self.meter, result }
+    }
+
+    fn conclude(&self, now: Timestamp, message: Option<Value>) -> Result<Value, Box<Fault>> {
+        let is_whole = match self.meter.ending() {
+            Ending::Complete => true,
+            // All that matters has arrived when only the last event is missing.
+            Ending::Open => self.meter.has_totals(),
+            Ending::Failed(problem) => {
+                let failure = problem.failure(now, &self.hints);
+                return Err(Box::new(Fault { problem: problem.clone(), failure, is_lost: false }));
+            }
+        };
+        match message {
+            Some(message) if is_whole && !self.is_garbled => Ok(message),
+            Some(_) | None => Err(Box::new(Fault {
+                problem: lost(self.broken, self.is_garbled),
+                failure: Failure::Network,
+                is_lost: true,
+            })),
+        }
+    }
+}
+
+fn lost(broken: Option<TransportError>, is_garbled: bool) -> Problem {
+    let message = match broken {
+        Some(error) => format!("the answer was cut off: {error}"),
+        None if is_garbled => "the answer is not what the API would send".to_owned(),
+        None => "the answer ended before its end".to_owned(),
+    };
+    Problem::own("api_error", message)
+}
+
+impl Stream for Relay {
+    type Item = Result<Bytes, TransportError>;
+
+    fn poll_next(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let item = ready!(self.body.as_mut().poll_next(cx));
+        match &item {
+            Some(Ok(chunk)) => self.observe(chunk),
+            Some(Err(error)) => self.broken = Some(*error),
+            None => {}
+        }
+        Poll::Ready(item)
+    }
+}
