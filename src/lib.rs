@@ -1,1 +1,15 @@
 //! Composition: the only crate that knows everything.
+//!
+//! [`cli`] is what a user types, [`config`] and [`tasks`] what they write, [`run`] and [`commands`]
+//! what is done about it, [`wiring`] who knows whom.
+
+pub mod cli;
+pub mod commands;
+pub mod config;
+pub mod exit;
+pub mod http;
+pub mod logs;
+pub mod run;
+pub mod state;
+pub mod tasks;
+pub mod wiring;

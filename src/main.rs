@@ -1,2 +1,49 @@
 //! The `polpo` binary.
-fn main() {}
+
+use std::process::ExitCode;
+
+use clap::{CommandFactory, Parser};
+use polpo::cli::{Cli, Command};
+use polpo::exit::{Exit, Stop};
+use polpo::{commands, logs, run};
+
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    logs::start(&cli.global);
+    // Actors stay on this thread; connections and tasks use all cores.
+    let runtime = || {
+        let mut builder = tokio::runtime::Builder::new_multi_thread();
+        builder.enable_all().build().unwrap_or_else(|error| {
+            tracing::error!(%error, "the runtime cannot be started");
+            std::process::exit(i32::from(Exit::Usage.code()))
+        })
+    };
+    let outcome = actix::System::with_tokio_rt(runtime).block_on(execute(cli));
+    match outcome {
+        Ok(exit) => exit.into(),
+        Err(stop) => {
+            complain(&stop);
+            stop.exit.into()
+        }
+    }
+}
+
+async fn execute(cli: Cli) -> Result<Exit, Stop> {
+    match &cli.command {
+        Command::Init => commands::init::init(),
+        Command::Run(args) => Box::pin(run::run(&cli.global, args)).await,
+        Command::Simulate(args) => commands::simulate::simulate(args).await,
+        Command::Models(command) => commands::models::models(command),
+        Command::Cost(args) => commands::cost::cost(&cli.global, args).await,
+        Command::Config(command) => commands::config::config(&cli.global, *command),
+        Command::Completions { shell } => {
+            clap_complete::generate(*shell, &mut Cli::command(), "polpo", &mut std::io::stdout());
+            Ok(Exit::Success)
+        }
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "the last word of a command is for people")]
+fn complain(stop: &Stop) {
+    eprintln!("polpo: {}", stop.message);
+}

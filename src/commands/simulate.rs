@@ -1,0 +1,33 @@
+//! `polpo simulate`: the simulated API as a server of its own.
+
+use std::net::TcpListener;
+
+use polpo_simulator::{Scenario, Simulator, server};
+
+use crate::cli::SimulateArgs;
+use crate::exit::{Exit, Stop};
+use crate::run::read_scenario;
+
+/// Serves until it is interrupted.
+///
+/// # Errors
+/// When the scenario is not one, or the address cannot be listened on.
+#[expect(clippy::print_stdout, reason = "says where it listens, and with which keys")]
+pub async fn simulate(args: &SimulateArgs) -> Result<Exit, Stop> {
+    let scenario = match &args.scenario {
+        Some(path) => read_scenario(path)?,
+        None => Scenario::default_scenario(),
+    };
+    let fault = |error| Stop::usage(format!("--bind: cannot listen on {}: {error}", args.bind));
+    let listener = TcpListener::bind(args.bind).map_err(fault)?;
+    let address = listener.local_addr().map_err(fault)?;
+    let simulator = Simulator::new(scenario);
+    println!("simulating the Anthropic API at http://{address}");
+    for account in simulator.scenario().accounts() {
+        // These keys open nothing but this simulator.
+        println!("  account {}: {}", account.name, account.api_keys.join(", "));
+    }
+    println!("books at http://{address}/_sim/books");
+    server(simulator, listener).map_err(fault)?.await.map_err(fault)?;
+    Ok(Exit::Success)
+}

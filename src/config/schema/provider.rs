@@ -1,0 +1,77 @@
+//! Providers: a key alone, or an object.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator, json_schema};
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Error, MapAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+
+use crate::config::secret::Secret;
+
+/// A provider: its key, or an object with more to say.
+#[derive(Debug)]
+pub enum ProviderEntry {
+    /// The key.
+    Key(Secret),
+    /// More than a key.
+    Table(ProviderTable),
+}
+
+/// A provider with more to say than its key.
+#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct ProviderTable {
+    /// Its key. Default: the provider's environment variable, if it has one.
+    pub api_key: Option<Secret>,
+    /// Its keys, if there are several: each becomes a profile of its own.
+    pub api_keys: Option<Vec<Secret>>,
+    /// Where it is reached: an http(s) URL, which may end in a path prefix. Default: the built-in one
+    /// (`https://api.anthropic.com`, or ANTHROPIC_BASE_URL; `https://api.poe.com`).
+    pub base_url: Option<String>,
+    /// Concurrent requests for each profile of this provider, 1 to 100000. Default: no limit of its
+    /// own.
+    #[schemars(range(min = 1, max = 100_000))]
+    pub max_concurrency: Option<u32>,
+}
+
+// Not `untagged`, whose errors say only that no variant fits.
+impl<'de> Deserialize<'de> for ProviderEntry {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(EntryVisitor)
+    }
+}
+
+struct EntryVisitor;
+
+impl<'de> Visitor<'de> for EntryVisitor {
+    type Value = ProviderEntry;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a string (the key) or an object")
+    }
+
+    fn visit_str<E: Error>(self, key: &str) -> Result<Self::Value, E> {
+        Ok(ProviderEntry::Key(Secret::new(key)))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
+        ProviderTable::deserialize(MapAccessDeserializer::new(map)).map(ProviderEntry::Table)
+    }
+}
+
+impl JsonSchema for ProviderEntry {
+    fn schema_name() -> Cow<'static, str> {
+        "Provider".into()
+    }
+
+    fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+        let (key, table) =
+            (generator.subschema_for::<Secret>(), generator.subschema_for::<ProviderTable>());
+        json_schema!({
+            "description": "A provider: its key, or an object with more to say.",
+            "anyOf": [key, table],
+        })
+    }
+}

@@ -1,0 +1,116 @@
+//! `config show`: the configuration in force, as a polpo.json, without its secrets.
+
+use std::time::Duration;
+
+use polpo_policy::price::{Nanodollars, PriceOverride, Rate};
+use serde_json::{Map, Value, json};
+
+use super::effective::{AgentConfig, Config, ProviderConfig, Settings, Synchronous};
+
+/// What stands in the place of a secret.
+const MASK: &str = "********";
+
+/// The configuration as pretty JSON, every default filled in and every secret masked.
+#[must_use]
+pub fn show(config: &Config) -> String {
+    let providers: Map<String, Value> =
+        config.providers.iter().map(|(id, shown)| (id.to_string(), provider(shown))).collect();
+    let agents: Vec<Value> = config.agents.iter().map(agent).collect();
+    let mut shown = json!({
+        "providers": providers,
+        "agents": agents,
+        "settings": settings(&config.settings),
+    });
+    escape(&mut shown);
+    format!("{shown:#}")
+}
+
+fn provider(provider: &ProviderConfig) -> Value {
+    let mut shown = Map::new();
+    if !provider.keys.is_empty() {
+        shown.insert("apiKeys".into(), vec![MASK; provider.keys.len()].into());
+    }
+    put(&mut shown, "baseUrl", provider.base_url.clone());
+    put(&mut shown, "maxConcurrency", provider.max_concurrency);
+    shown.into()
+}
+
+fn agent(agent: &AgentConfig) -> Value {
+    let fallbacks: Vec<String> = agent.fallbacks.iter().map(ToString::to_string).collect();
+    let mut shown = Map::new();
+    shown.insert("name".into(), agent.name.as_str().into());
+    shown.insert("model".into(), agent.model.to_string().into());
+    put(&mut shown, "systemPrompt", agent.system_prompt.clone());
+    shown.insert("maxTokens".into(), agent.max_tokens.into());
+    put(&mut shown, "maxConcurrency", agent.max_concurrency);
+    shown.insert("fallbacks".into(), fallbacks.into());
+    let retry = json!({
+        "maxRetries": agent.retry.max_retries,
+        "escalateAfter": agent.retry.escalate_after,
+        "escalateModel": agent.retry.escalate_model.to_string(),
+    });
+    shown.insert("retryPolicy".into(), retry);
+    shown.into()
+}
+
+fn settings(settings: &Settings) -> Value {
+    let steps: Vec<u64> = settings.cooldown_steps.iter().map(Duration::as_secs).collect();
+    let prices: Map<String, Value> =
+        settings.prices.iter().map(|(model, shown)| (model.clone(), price(shown))).collect();
+    let mut journal = Map::new();
+    let path = settings.journal.path.as_ref().map(|path| path.display().to_string());
+    put(&mut journal, "path", path);
+    let synchronous = match settings.journal.synchronous {
+        Synchronous::Normal => "normal",
+        Synchronous::Full => "full",
+    };
+    journal.insert("synchronous".into(), synchronous.into());
+    let mut shown = Map::new();
+    shown.insert("maxConcurrency".into(), settings.max_concurrency.into());
+    shown.insert("maxQueueSeconds".into(), settings.max_queue.as_secs().into());
+    put(&mut shown, "modelAllowlist", settings.allowlist.as_ref().map(|list| list.patterns()));
+    shown.insert("cooldown".into(), json!({ "stepsSeconds": steps }));
+    let billing = json!({
+        "billingBackoffHours": hours(settings.billing.backoff),
+        "billingMaxHours": hours(settings.billing.max),
+        "failureWindowHours": hours(settings.billing.window),
+    });
+    shown.insert("billingDisable".into(), billing);
+    shown.insert("prices".into(), prices.into());
+    shown.insert("journal".into(), journal.into());
+    let metrics = json!({ "showProfileNames": settings.show_profile_names });
+    shown.insert("metrics".into(), metrics);
+    shown.into()
+}
+
+fn hours(duration: Duration) -> f64 {
+    duration.as_secs_f64() / 3600.0
+}
+
+fn price(price: &PriceOverride) -> Value {
+    // A rate is nanodollars for a million tokens, a price dollars for as many.
+    let dollars = |rate: Rate| Nanodollars(rate.0).as_dollars();
+    let mut shown = Map::new();
+    shown.insert("input".into(), dollars(price.input).into());
+    shown.insert("output".into(), dollars(price.output).into());
+    put(&mut shown, "cacheRead", price.cache_read.map(dollars));
+    put(&mut shown, "cacheWrite5m", price.cache_write_5m.map(dollars));
+    put(&mut shown, "cacheWrite1h", price.cache_write_1h.map(dollars));
+    shown.into()
+}
+
+fn put(object: &mut Map<String, Value>, key: &str, value: Option<impl Into<Value>>) {
+    if let Some(value) = value {
+        object.insert(key.to_owned(), value.into());
+    }
+}
+
+/// Writes `${` as it has to stand in a polpo.json.
+fn escape(value: &mut Value) {
+    match value {
+        Value::String(text) => *text = text.replace("${", "$${"),
+        Value::Array(values) => values.iter_mut().for_each(escape),
+        Value::Object(fields) => fields.values_mut().for_each(escape),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}

@@ -1,0 +1,3 @@
+//! What polpo serves over HTTP.
+
+pub mod metrics;

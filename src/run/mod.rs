@@ -1,0 +1,161 @@
+//! `polpo run`: a file of tasks, to its end.
+
+mod count;
+mod estimate;
+mod feed;
+mod halt;
+mod line;
+mod open;
+mod plan;
+mod progress;
+mod results;
+mod sink;
+mod summary;
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use polpo_agents::clock::Clock;
+use polpo_metrics::{Metrics, Surface};
+use tokio::sync::mpsc;
+
+use crate::cli::{Global, RunArgs};
+use crate::exit::{Exit, Stop};
+use crate::wiring::{self, Actors, Outlet, Shared};
+use count::Counts;
+use feed::Feed;
+use halt::Halt;
+pub(crate) use open::open_journal;
+use open::{Opened, open};
+pub use plan::read_scenario;
+use plan::{Plan, outlets, plan, results_path};
+use progress::Progress;
+use results::ResultsFile;
+use sink::Sink;
+
+/// Outcomes on their way to the sink; when it is this far behind, tasks wait to hand theirs in.
+const OUTCOMES_WAITING: usize = 1024;
+
+/// Runs the command.
+///
+/// # Errors
+/// When the run cannot begin or cannot go on.
+pub async fn run(global: &Global, args: &RunArgs) -> Result<Exit, Stop> {
+    halt::ignore_file_size_signal();
+    let plan = plan(global, args)?;
+    if args.dry_run {
+        return estimate::show(&plan.config, &plan.scan, args.json);
+    }
+    let outlets = outlets(&plan)?;
+    let results = results_path(args)?;
+    let opened = open(global, &plan, &results).await?;
+    let journal = opened.journal.clone();
+    let outcome = execute(global, args, plan, (outlets, opened)).await;
+    let closed = journal.close().await.map_err(Stop::not_written);
+    let exit = outcome?;
+    closed?;
+    Ok(exit)
+}
+
+/// Runs what is planned, on what is opened.
+async fn execute(
+    global: &Global,
+    args: &RunArgs,
+    plan: Plan,
+    (outlets, opened): (Vec<Outlet>, Opened),
+) -> Result<Exit, Stop> {
+    let metrics = Metrics::new(plan.config.settings.show_profile_names).map_err(Stop::usage)?;
+    let shared = Shared {
+        journal: opened.journal.clone(),
+        metrics: metrics.clone(),
+        clock: Clock::wall(),
+        surface: Surface::Batch,
+        seed: fastrand::u64(..),
+    };
+    let actors = wiring::start(&plan.config, outlets, shared, plan.concurrency);
+    let counts = Arc::new(Counts::default());
+    let tasks = plan.scan.tasks;
+    counts.total.store(tasks.min(args.limit.unwrap_or(u64::MAX)), Ordering::Relaxed);
+    let shown = (counts.clone(), metrics.clone(), actors.observe.clone());
+    let progress = Progress::new(global, &opened.run, shown);
+    progress.begin(&opened.lost);
+    let server = args.metrics_addr.map(|address| progress.serve(address)).transpose()?;
+
+    let (journal, run) = (opened.journal.clone(), opened.run.clone());
+    let halt = Halt::default();
+    let results = work(args, &plan, opened, (actors, &counts, &halt, &progress)).await?;
+    progress.end().await;
+    if let Some(server) = server {
+        server.stop(true).await;
+    }
+    let why = halt.why();
+    if !why.as_ref().is_some_and(|why| why.exit == Exit::NotWritten) {
+        results.tidy(&*journal).await.map_err(Stop::not_written)?;
+        if let Some(path) = &args.metrics_file {
+            write_metrics(path, &metrics)?;
+        }
+        let (limit, elapsed) = (args.limit, progress.elapsed());
+        let (journal, counts) = (&*journal, &*counts);
+        let summary =
+            summary::Summary { journal, run: &run, counts, tasks_in_file: tasks, limit, elapsed };
+        summary.show(args.json).await?;
+    }
+    match why {
+        Some(stop) => Err(stop),
+        None if counts.gauges().failed > 0 => Ok(Exit::TasksFailed),
+        None => Ok(Exit::Success),
+    }
+}
+
+/// Feeds the agents and keeps what comes of it, until all is done or halted.
+async fn work(
+    args: &RunArgs,
+    plan: &Plan,
+    opened: Opened,
+    (actors, counts, halt, progress): (Actors, &Arc<Counts>, &Halt, &Progress),
+) -> Result<ResultsFile, Stop> {
+    let Opened { journal, run, results, .. } = opened;
+    let feed = Feed {
+        run: run.id,
+        tasks: plan.tasks.path().to_owned(),
+        config: plan.config.clone(),
+        agent: plan.agent.name.clone(),
+        limit: args.limit.unwrap_or(u64::MAX),
+        retry_failed: args.retry_failed,
+        simulated: plan.simulator.is_some(),
+        concurrency: plan.concurrency,
+        agents: actors.agents,
+        journal: journal.clone(),
+        counts: counts.clone(),
+        halt: halt.clone(),
+    };
+    let sink = Sink { journal, run, results, counts: counts.clone(), halt: halt.clone() };
+    let (send, ended) = mpsc::channel(OUTCOMES_WAITING);
+    let work = async { tokio::join!(feed.work(send), sink.work(ended)).1 };
+    let early = || Stop::usage("the run ended before its work did; please report it");
+    tokio::select! {
+        results = work => Ok(results),
+        () = progress.show() => Err(early()),
+        () = halt.clone().listen() => Err(early()),
+    }
+}
+
+fn write_metrics(path: &Path, metrics: &Metrics) -> Result<(), Stop> {
+    let fault = |error: &dyn std::fmt::Display| {
+        Stop::not_written(format!("--metrics-file: {} cannot be written: {error}", path.display()))
+    };
+    let directory = path.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let directory = directory.unwrap_or(Path::new("."));
+    let mut file = tempfile::Builder::new()
+        .permissions(readable())
+        .tempfile_in(directory)
+        .map_err(|e| fault(&e))?;
+    std::io::Write::write_all(&mut file, metrics.render().as_bytes()).map_err(|e| fault(&e))?;
+    file.persist(path).map(drop).map_err(|error| fault(&error.error))
+}
+
+/// The collector that reads the file is another user's.
+fn readable() -> std::fs::Permissions {
+    std::os::unix::fs::PermissionsExt::from_mode(0o644)
+}
