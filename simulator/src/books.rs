@@ -97,12 +97,15 @@ pub(crate) struct Ledger {
     in_flight: u64,
     /// By first message and model: also how many draws were made for the pair.
     messages: HashMap<(Digest, &'static str), MessageBook>,
+    /// Whether messages are remembered after they were served.
+    pub(crate) keeps_messages: bool,
     unauthenticated: u64,
 }
 
 impl Ledger {
-    pub(crate) fn new(accounts: usize) -> Self {
+    pub(crate) fn new(accounts: usize, keeps_messages: bool) -> Self {
         Self {
+            keeps_messages,
             accounts: vec![AccountBook::default(); accounts],
             in_flight: 0,
             messages: HashMap::new(),
@@ -122,24 +125,28 @@ impl Ledger {
         model: &'static str,
         outcome: Outcome,
     ) {
-        let message = self.messages.entry((*first, model)).or_default();
+        self.record_message((*first, model), outcome);
         let mut unknown = AccountBook::default();
         let account = self.accounts.get_mut(account).unwrap_or(&mut unknown);
         account.requests += 1;
         match outcome {
             Outcome::Served => {
-                message.served += 1;
                 account.served += 1;
                 self.in_flight += 1;
             }
-            Outcome::Refused => {
-                message.refused += 1;
-                account.refused += 1;
-            }
-            Outcome::Faulted => {
-                message.faulted += 1;
-                account.faulted += 1;
-            }
+            Outcome::Refused => account.refused += 1,
+            Outcome::Faulted => account.faulted += 1,
+        }
+    }
+
+    fn record_message(&mut self, key: (Digest, &'static str), outcome: Outcome) {
+        match outcome {
+            // Faults must be remembered until then, or the same draw would fault for ever.
+            Outcome::Served if !self.keeps_messages => drop(self.messages.remove(&key)),
+            Outcome::Refused if !self.keeps_messages => {}
+            Outcome::Served => self.messages.entry(key).or_default().served += 1,
+            Outcome::Refused => self.messages.entry(key).or_default().refused += 1,
+            Outcome::Faulted => self.messages.entry(key).or_default().faulted += 1,
         }
     }
 
@@ -189,5 +196,23 @@ impl Ledger {
             total,
             unauthenticated: self.unauthenticated,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_forgetful_ledger_keeps_only_faults_until_the_message_is_served() {
+        let mut ledger = Ledger::new(1, false);
+        let first = [7; 32];
+        ledger.record(0, &first, "m", Outcome::Faulted);
+        ledger.record(0, &first, "m", Outcome::Refused);
+        assert_eq!(ledger.seen(&first, "m").faulted, 1);
+        ledger.record(0, &first, "m", Outcome::Served);
+        assert_eq!(ledger.messages.len(), 0);
+        let book = &ledger.snapshot(["a"].into_iter()).total;
+        assert_eq!((book.faulted, book.refused, book.served), (1, 1, 1));
     }
 }

@@ -58,7 +58,7 @@ const LATENCY_SPREAD: f64 = 0.35;
 const FIRST_TOKEN_AFTER: f64 = 0.3;
 
 impl Core {
-    pub(crate) fn new(scenario: Scenario) -> Self {
+    pub(crate) fn new(scenario: Scenario, keeps_messages: bool) -> Self {
         let accounts = &scenario.accounts;
         let keys = accounts.iter().enumerate().flat_map(|(index, account)| {
             account.api_keys.iter().map(move |key| (key.clone(), index))
@@ -71,7 +71,7 @@ impl Core {
             clock: Clock::new(scenario.time_scale),
             keys: keys.collect(),
             organizations: organizations.collect(),
-            state: Mutex::new(State::new(accounts.len(), 0)),
+            state: Mutex::new(State::new(accounts.len(), keeps_messages, 0)),
             scenario,
         }
     }
@@ -87,7 +87,8 @@ impl Core {
 
     pub(crate) fn reset(&self) {
         let mut state = self.state();
-        *state = State::new(self.scenario.accounts.len(), state.age + 1);
+        let (keeps_messages, age) = (state.ledger.keeps_messages, state.age + 1);
+        *state = State::new(self.scenario.accounts.len(), keeps_messages, age);
     }
 
     /// An id for an answer that has no draws of its own.
@@ -222,8 +223,13 @@ impl Core {
 }
 
 impl State {
-    fn new(accounts: usize, age: u64) -> Self {
-        Self { ledger: Ledger::new(accounts), allowances: HashMap::new(), numbered: 0, age }
+    fn new(accounts: usize, keeps_messages: bool, age: u64) -> Self {
+        Self {
+            ledger: Ledger::new(accounts, keeps_messages),
+            allowances: HashMap::new(),
+            numbered: 0,
+            age,
+        }
     }
 
     fn allowance(&mut self, core: &Core, account: usize, model: &'static Model) -> &mut Allowance {

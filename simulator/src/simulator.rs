@@ -32,7 +32,14 @@ impl Simulator {
     /// A simulator whose buckets are full and whose books are empty. Its time begins now.
     #[must_use]
     pub fn new(scenario: Scenario) -> Self {
-        Self(Arc::new(Core::new(scenario)))
+        Self(Arc::new(Core::new(scenario, true)))
+    }
+
+    /// A simulator whose books do not tell one message from another, so that its memory does not
+    /// grow with the requests: for runs of any length in one process.
+    #[must_use]
+    pub fn forgetful(scenario: Scenario) -> Self {
+        Self(Arc::new(Core::new(scenario, false)))
     }
 
     /// The scenario that is simulated.

@@ -87,7 +87,7 @@ fn simulator(args: &RunArgs, named: Option<&Path>) -> Result<Simulator, Stop> {
         None if beside.is_file() => read_scenario(&beside)?,
         None => Scenario::default_scenario(),
     };
-    Ok(Simulator::new(scenario))
+    Ok(Simulator::forgetful(scenario))
 }
 
 /// Reads a scenario file.
