@@ -4,6 +4,7 @@ use std::net::{SocketAddr, TcpListener};
 
 use actix::Recipient;
 use actix_web::dev::Server;
+pub use actix_web::dev::ServerHandle;
 use actix_web::web::{self, Data};
 use actix_web::{App, HttpResponse, HttpServer};
 use polpo_agents::messages::Observe;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix::Recipient;
-use actix_web::dev::ServerHandle;
+
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use polpo_agents::messages::{Observe, Snapshot};
 use polpo_metrics::Metrics;
@@ -17,6 +17,7 @@ use polpo_store::journal::{LostCall, Run};
 use super::count::{Counts, get};
 use crate::cli::Global;
 use crate::exit::Stop;
+use crate::http::metrics::ServerHandle;
 
 /// How often a terminal is drawn: as often as an eye follows.
 const DRAW_EVERY: Duration = Duration::from_millis(250);
