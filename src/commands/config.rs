@@ -1,7 +1,7 @@
 //! `polpo config`: is polpo.json valid, what does it come to, what may be in it.
 
 use crate::cli::{ConfigCommand, Global};
-use crate::config::{Accounts, Config, Search, discover, load, process_env, schema, show};
+use crate::config::{Accounts, Config, Search, discover, json_schema, load, process_env, show};
 use crate::exit::{Exit, Stop};
 
 /// Runs the command.
@@ -11,7 +11,7 @@ use crate::exit::{Exit, Stop};
 #[expect(clippy::print_stdout, reason = "prints what it was asked for")]
 pub fn config(global: &Global, command: ConfigCommand) -> Result<Exit, Stop> {
     match command {
-        ConfigCommand::Schema => println!("{}", schema::json_schema()),
+        ConfigCommand::Schema => println!("{}", json_schema()),
         ConfigCommand::Show => println!("{}", show(&find(global, Accounts::Real)?)),
         ConfigCommand::Validate => match find(global, Accounts::Real)?.origin {
             Some(file) => println!("{} is valid", file.display()),

@@ -49,7 +49,8 @@ pub struct KeyProfile {
 pub fn resolve_credentials(config: &Config, env: Env<'_>) -> Result<Credentials, ConfigError> {
     let mut providers: BTreeMap<ProviderId, ProviderConfig> = config.providers.clone();
     for (name, variable) in KEY_VARIABLES {
-        let Some(key) = env(variable) else { continue };
+        // Set but empty is how a shell unsets a variable for its children.
+        let Some(key) = env(variable).filter(|key| !key.trim().is_empty()) else { continue };
         let provider = providers.entry(name.into()).or_insert_with(|| ProviderConfig {
             keys: Vec::new(),
             base_url: None,

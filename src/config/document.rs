@@ -1,5 +1,7 @@
 //! The text of a polpo.json: without its comments, as JSON, and where in it things stand.
 
+use std::fs::File;
+use std::io::Read;
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
@@ -34,14 +36,15 @@ impl Document {
             let problem = format!("cannot be read: {}", io_words(&error));
             trouble(&problem, "check the path and its permissions")
         };
-        let about = std::fs::metadata(file).map_err(unreadable)?;
-        if about.is_dir() {
+        if file.is_dir() {
             return Err(trouble("is a directory", "name the file in it"));
         }
-        if about.len() > MAX_BYTES {
+        let opened = File::open(file).map_err(unreadable)?;
+        let mut bytes = Vec::new();
+        opened.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(unreadable)?;
+        if bytes.len() as u64 > MAX_BYTES {
             return Err(trouble("is larger than 16 MiB", "name a polpo.json"));
         }
-        let bytes = std::fs::read(file).map_err(unreadable)?;
         let text =
             String::from_utf8(bytes).map_err(|_| trouble("is not UTF-8", "save it as UTF-8"))?;
         Self::parse(file.to_owned(), text)

@@ -1,6 +1,6 @@
 //! polpo.json: found, read, checked, and shown again without its secrets.
 //!
-//! [`schema`] is what a user types, [`Config`] what the program uses. A secret appears in no error,
+//! `schema` is what a user types, [`Config`] what the program uses. A secret appears in no error,
 //! no `Debug` and no output: every message is built from our own words and JSON paths, never from
 //! values (see `sanitise`).
 
@@ -20,7 +20,7 @@ mod nearest;
 mod path;
 mod providers;
 mod sanitise;
-pub mod schema;
+mod schema;
 mod secret;
 mod settings;
 mod shape;
@@ -44,6 +44,7 @@ pub use error::ConfigError;
 pub(crate) use error::io_words;
 pub use load::{Accounts, load};
 pub(crate) use nearest::{nearest, shown_key};
+pub use schema::json_schema;
 pub use secret::Secret;
 pub use show::show;
 pub use starter::STARTER;

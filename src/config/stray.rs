@@ -6,8 +6,8 @@ use super::env::Env;
 use super::error::Fault;
 use super::path::{JsonPath, Step};
 
-/// Texts shorter than this are too common to be told from words: no real key is.
-const MIN_SECRET: usize = 8;
+/// Texts shorter than this may be words: a proxy that takes any key is often given one.
+const MIN_SECRET: usize = 16;
 
 const ADVICE: &str = "keys belong in providers.<name>.apiKey, best as \"${NAME}\"";
 

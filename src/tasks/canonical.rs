@@ -21,7 +21,8 @@ pub(super) fn sha256(json: &str) -> String {
     let mut hash = Sha256::new();
     feed(json, 0, &mut hash);
     let digest: [u8; 32] = hash.finalize().into();
-    digest.iter().fold(String::with_capacity(64), |hex, byte| hex + &format!("{byte:02x}"))
+    let digit = |nibble: u8| char::from_digit(u32::from(nibble), 16).unwrap_or('0');
+    digest.iter().flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]).collect()
 }
 
 fn feed(json: &str, depth: usize, hash: &mut Sha256) {
@@ -62,7 +63,8 @@ fn array(json: &str, depth: usize, hash: &mut Sha256) -> Option<()> {
 
 /// A string with its length before it, which needs no escapes to be unambiguous.
 fn string(text: &str, hash: &mut Sha256) {
-    hash.update(format!("\"{}:", text.len()));
+    hash.update("\"");
+    hash.update(u64::try_from(text.len()).unwrap_or(u64::MAX).to_le_bytes());
     hash.update(text);
 }
 

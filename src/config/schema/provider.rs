@@ -11,8 +11,7 @@ use serde::{Deserialize, Deserializer};
 use crate::config::secret::Secret;
 
 /// A provider: its key, or an object with more to say.
-#[derive(Debug)]
-pub enum ProviderEntry {
+pub(crate) enum ProviderEntry {
     /// The key.
     Key(Secret),
     /// More than a key.
@@ -20,20 +19,20 @@ pub enum ProviderEntry {
 }
 
 /// A provider with more to say than its key.
-#[derive(Debug, Default, Deserialize, JsonSchema)]
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
-pub struct ProviderTable {
+pub(crate) struct ProviderTable {
     /// Its key. Default: the provider's environment variable, if it has one.
-    pub api_key: Option<Secret>,
+    pub(crate) api_key: Option<Secret>,
     /// Its keys, if there are several: each becomes a profile of its own.
-    pub api_keys: Option<Vec<Secret>>,
+    pub(crate) api_keys: Option<Vec<Secret>>,
     /// Where it is reached: an http(s) URL, which may end in a path prefix. Default: the built-in one
     /// (`https://api.anthropic.com`, or ANTHROPIC_BASE_URL; `https://api.poe.com`).
-    pub base_url: Option<String>,
+    pub(crate) base_url: Option<String>,
     /// Concurrent requests for each profile of this provider, 1 to 100000. Default: no limit of its
     /// own.
     #[schemars(range(min = 1, max = 100_000))]
-    pub max_concurrency: Option<u32>,
+    pub(crate) max_concurrency: Option<u32>,
 }
 
 // Not `untagged`, whose errors say only that no variant fits.

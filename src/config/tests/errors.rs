@@ -157,11 +157,18 @@ fn bad_variables_are_named_and_not_quoted() {
             "{ \"settings\": { \"modelAllowlist\": [\"*sonnet*\"] } }",
             &[("POLPO_MODEL", "claude-opus-4-6")],
         ),
-        told("{}", &[("ANTHROPIC_API_KEY", "")]),
         told("{}", &[("POE_API_KEY", "a b")]),
         told("{}", &[("ANTHROPIC_API_KEY", "k"), ("ANTHROPIC_BASE_URL", "http://u:p@host")]),
     ];
     insta::assert_snapshot!(errors.join("\n"));
+}
+
+#[test]
+fn a_variable_that_is_set_to_nothing_counts_as_unset() {
+    let variables = [("ANTHROPIC_API_KEY", " ")];
+    let config = read("{}", &variables).unwrap();
+    let found = crate::config::resolve_credentials(&config, &env(&variables)).unwrap();
+    assert_eq!(found.profiles, []);
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::time::Duration;
 use polpo_policy::price::Rate;
 
 use super::*;
-use crate::config::{STARTER, Synchronous, load, resolve_credentials, schema, show};
+use crate::config::{STARTER, Synchronous, json_schema, load, resolve_credentials, show};
 
 const FULL: &str = r#"
 // Everything that can be said.
@@ -18,7 +18,7 @@ const FULL: &str = r#"
   },
   "agents": [
     {
-      "name": "solver", "model": "anthropic/claude-sonnet-4.6@anthropic:me@work.com", "systemPrompt": "Cost: $${X} ${WHO}",
+      "name": "solver", "model": "anthropic/claude-sonnet-4.6@anthropic:me@example.com", "systemPrompt": "Cost: $${X} ${WHO}",
       "maxTokens": 100, "maxConcurrency": 64, "fallbacks": ["claude-haiku-4-5-20251001", "poe:x"],
       "retryPolicy": { "maxRetries": 0, "escalateModel": "claude-opus-4.6" },
     },
@@ -42,7 +42,7 @@ const VARIABLES: [(&str, &str); 2] = [("KEY_A", "key-number-a"), ("WHO", "me")];
 fn every_key_reaches_the_config() {
     let config = read(FULL, &VARIABLES).unwrap();
     let agent = config.agent("solver").unwrap();
-    assert_eq!(agent.model.to_string(), "anthropic:claude-sonnet-4-6@anthropic:me@work.com");
+    assert_eq!(agent.model.to_string(), "anthropic:claude-sonnet-4-6@anthropic:me@example.com");
     assert_eq!(agent.system_prompt.as_deref(), Some("Cost: ${X} me"));
     assert_eq!((agent.max_tokens, agent.max_concurrency), (100, Some(64)));
     assert_eq!(agent.fallbacks[1].to_string(), "poe:x", "fallbacks need no allowlist");
@@ -191,7 +191,7 @@ fn the_starter_is_valid_and_so_is_what_it_has_in_comments() {
 
 #[test]
 fn the_schema_takes_what_the_loader_takes_and_refuses_unknown_keys() {
-    let text = schema::json_schema();
+    let text = json_schema();
     let schema: serde_json::Value = serde_json::from_str(&text).unwrap();
     let validator = jsonschema::validator_for(&schema).unwrap();
     let mut full = FULL.to_owned();
@@ -211,7 +211,7 @@ fn the_schema_takes_what_the_loader_takes_and_refuses_unknown_keys() {
 
 #[test]
 fn every_key_of_the_schema_has_a_description() {
-    let schema: serde_json::Value = serde_json::from_str(&schema::json_schema()).unwrap();
+    let schema: serde_json::Value = serde_json::from_str(&json_schema()).unwrap();
     let definitions = schema["$defs"].as_object().unwrap().values().chain([&schema]);
     for object in definitions.filter_map(|d| d["properties"].as_object()) {
         for (key, value) in object {
