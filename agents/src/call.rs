@@ -13,7 +13,7 @@ use polpo_policy::model::{Catalogue, ModelSpec};
 use polpo_policy::pool::Verdict;
 use polpo_policy::price::Cost;
 use polpo_policy::usage::{Terms, Usage};
-use polpo_store::journal::{CallEnd, CallId, CallStart};
+use polpo_store::journal::{CallEnd, CallId, CallStart, JournalError};
 use polpo_upstream::error::TransportError;
 use polpo_upstream::meter::Meter;
 use polpo_upstream::transport::{Body, Call};
@@ -73,7 +73,7 @@ pub(crate) async fn call(
         started_at: desk.clock.now(),
     };
     let recorded = desk.journal.begin_call(start).await;
-    let id = recorded.map_err(|error| Unanswered::Unrecorded(error.to_string()))?;
+    let id = recorded.map_err(|error| Unanswered::Unrecorded(told(&error)))?;
     desk.metrics.overhead(desk.surface, granted.elapsed());
 
     let (called, charge) = send(desk, asked, model, (lease, body)).await;
@@ -88,8 +88,14 @@ pub(crate) async fn call(
     bill.count(spec, desk, &profile, outcome);
     let end = bill.record(id, outcome, desk);
     let recorded = desk.journal.end_call(end).await;
-    recorded.map_err(|error| Unanswered::Unrecorded(error.to_string()))?;
+    recorded.map_err(|error| Unanswered::Unrecorded(told(&error)))?;
     Ok(called)
+}
+
+/// An error with what caused it.
+fn told(error: &JournalError) -> String {
+    let cause = std::error::Error::source(error);
+    cause.map_or_else(|| error.to_string(), |cause| format!("{error}: {cause}"))
 }
 
 fn estimate(body: &Bytes, asked: &Ask<'_>) -> Estimate {

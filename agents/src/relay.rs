@@ -109,6 +109,7 @@ impl Relay {
     /// Ends the relay after its last chunk, and with it the lease.
     #[must_use]
     pub fn finish(mut self, now: Timestamp) -> Relayed {
+        let is_stream = matches!(self.shape, Shape::Events(_));
         let message = match std::mem::replace(&mut self.shape, Shape::Whole(Vec::new())) {
             Shape::Events(mut decoder) => {
                 decoder.finish(|event| {
@@ -126,7 +127,7 @@ impl Relay {
                 message
             }
         };
-        let result = self.conclude(now, message);
+        let result = self.conclude(now, message, is_stream);
         let verdict = match &result {
             Ok(_) => Verdict::Success,
             Err(fault) => Verdict::Failed(fault.failure),
@@ -135,7 +136,12 @@ impl Relay {
         Relayed { meter: self.meter, result }
     }
 
-    fn conclude(&self, now: Timestamp, message: Option<Value>) -> Result<Value, Box<Fault>> {
+    fn conclude(
+        &self,
+        now: Timestamp,
+        message: Option<Value>,
+        is_stream: bool,
+    ) -> Result<Value, Box<Fault>> {
         let is_whole = match self.meter.ending() {
             Ending::Complete => true,
             // All that matters has arrived when only the last event is missing.
@@ -150,7 +156,8 @@ impl Relay {
             Some(_) | None => Err(Box::new(Fault {
                 problem: lost(self.broken, self.is_garbled),
                 failure: Failure::Network,
-                is_lost: true,
+                // A whole page that is no message, such as a captive portal's, was served by someone else.
+                is_lost: self.broken.is_some() || (is_stream && !is_whole),
             })),
         }
     }

@@ -16,6 +16,10 @@ pub const BATCH_PATIENCE: TimeDelta = TimeDelta::minutes(10);
 /// and a hundred profiles would turn one request into a hundred.
 const FAILOVERS_AT_ONCE: u32 = 4;
 
+/// How often a request may be refused by a limit. One that is larger than the limit itself is
+/// refused for ever, and each refusal rests a profile for everyone; any other gets through long before.
+const MOST_REFUSALS: u32 = 64;
+
 /// The first wait, doubled with each fault.
 const FIRST_DELAY: TimeDelta = TimeDelta::milliseconds(500);
 
@@ -36,6 +40,7 @@ pub enum Next {
 pub struct Course {
     patience: TimeDelta,
     faults: u32,
+    refusals: u32,
     first_fault: Option<Timestamp>,
     avoid: BTreeMap<ProfileId, Option<Timestamp>>,
     not_before: Option<Timestamp>,
@@ -45,7 +50,14 @@ impl Course {
     /// A way that is given up when faults have gone on for `patience`.
     #[must_use]
     pub const fn new(patience: TimeDelta) -> Self {
-        Self { patience, faults: 0, first_fault: None, avoid: BTreeMap::new(), not_before: None }
+        Self {
+            patience,
+            faults: 0,
+            refusals: 0,
+            first_fault: None,
+            avoid: BTreeMap::new(),
+            not_before: None,
+        }
     }
 
     /// Takes a failure on `profile` into account; `jitter`, from 0 to 1, only ever adds.
@@ -62,10 +74,11 @@ impl Course {
     ) -> Next {
         match failure {
             Failure::Rejected => Next::GiveUp,
-            Failure::Limited { .. }
-            | Failure::Unfunded { .. }
-            | Failure::Revoked
-            | Failure::Forbidden => Next::Again,
+            Failure::Limited { .. } => {
+                self.refusals += 1;
+                if self.refusals < MOST_REFUSALS { Next::Again } else { Next::GiveUp }
+            }
+            Failure::Unfunded { .. } | Failure::Revoked | Failure::Forbidden => Next::Again,
             Failure::Unsuited => {
                 self.avoid.insert(profile.clone(), None);
                 Next::Again
@@ -145,7 +158,16 @@ mod tests {
     }
 
     #[test]
-    fn faults_are_given_up_after_ten_minutes_and_limits_never() {
+    fn a_request_that_no_limit_has_room_for_is_given_up_in_the_end() {
+        let mut course = Course::new(BATCH_PATIENCE);
+        let limited = Failure::Limited { until: None, dimension: None };
+        let mut refused = || course.failed(START, &"a:1".into(), &limited, 0.0);
+        assert!((1..MOST_REFUSALS).all(|_| refused() == Next::Again));
+        assert_eq!(refused(), Next::GiveUp);
+    }
+
+    #[test]
+    fn faults_are_given_up_after_ten_minutes_and_limits_have_no_clock() {
         let profile = ProfileId::from("a:1");
         let mut course = Course::new(BATCH_PATIENCE);
         let (mut now, mut calls) = (START, 0);

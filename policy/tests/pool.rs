@@ -184,6 +184,8 @@ fn a_thousand_waiters_do_not_storm_a_profile_that_comes_back() {
         world.ask(sonnet());
     }
     world.wait(60);
+    let throttle = world.pool.waits()[0].throttle;
+    assert_eq!(throttle, Throttle::Limit(Dimension::InputTokens), "the ramp is the limit's");
     let mut widths = vec![world.held.len()];
     for _ in 0..4 {
         world.end(Verdict::Success);

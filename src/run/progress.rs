@@ -220,15 +220,15 @@ fn waiting(snapshot: &Snapshot) -> Option<String> {
     let whose = wait.organization.as_ref().map(|it| format!(" on org-{}", it.short()));
     let whose = whose.unwrap_or_default();
     let what = match wait.throttle {
-        Throttle::Concurrency => "waiting for a free place".to_owned(),
+        Throttle::Concurrency => "for a free place".to_owned(),
         Throttle::Limit(dimension) => {
             format!("limited by {}{whose}", dimension.label().replace('_', " "))
         }
-        Throttle::Cooldown => format!("cooling down{whose}"),
+        Throttle::Cooldown => format!("recovering from a limit or a fault{whose}"),
     };
     let time = snapshot.soonest.filter(|_| wait.until.is_some());
     let time = time.map(|it| format!(", {:.1} s", it.as_secs_f64())).unwrap_or_default();
-    Some(format!("{} waiting: {what}{time}", snapshot.queued))
+    Some(format!("{} waiting, {what}{time}", snapshot.queued))
 }
 
 /// What all will have cost if the rest costs what the ended ones did; unknown before any ended.

@@ -32,7 +32,7 @@ enum State {
     /// None may, until a time or, with `None`, until someone intervenes.
     Shut { until: Option<Timestamp>, cause: Cause },
     /// A few may, to find out whether it holds; twice as many after each success.
-    Ramp { since: Timestamp, width: u32, inside: u32 },
+    Ramp { since: Timestamp, width: u32, inside: u32, cause: Cause },
 }
 
 /// So many successes in flight prove that a limit is over: beyond this width the ramp is done.
@@ -79,6 +79,15 @@ impl Gate {
         match &self.state {
             State::Shut { until, cause } => Some((cause, *until)),
             State::Open | State::Ramp { .. } => None,
+        }
+    }
+
+    /// Why nothing more may pass: what shut it, also while as many as may are inside on trial.
+    #[must_use]
+    pub const fn held_by(&self) -> Option<(&Cause, Option<Timestamp>)> {
+        match &self.state {
+            State::Ramp { width, inside, cause, .. } if *inside >= *width => Some((cause, None)),
+            State::Open | State::Ramp { .. } | State::Shut { .. } => self.shut_by(),
         }
     }
 
@@ -130,10 +139,11 @@ impl Gate {
 
     /// Opens a crack when the window is over.
     pub fn thaw(&mut self, now: Timestamp) {
-        if let State::Shut { until: Some(until), .. } = self.state
-            && until <= now
+        if let State::Shut { until: Some(until), cause } = &self.state
+            && *until <= now
         {
-            self.state = State::Ramp { since: now, width: 1, inside: 0 };
+            let cause = cause.clone();
+            self.state = State::Ramp { since: now, width: 1, inside: 0, cause };
         }
     }
 
@@ -147,7 +157,7 @@ impl Gate {
     /// One that passed at `granted_at` is done.
     pub fn leave(&mut self, granted_at: Timestamp, succeeded: bool) {
         let is_full = match &mut self.state {
-            State::Ramp { since, width, inside } if granted_at >= *since => {
+            State::Ramp { since, width, inside, .. } if granted_at >= *since => {
                 *inside = inside.saturating_sub(1);
                 if succeeded {
                     *width = width.saturating_mul(2);

@@ -56,9 +56,9 @@ impl Lane {
         }
     }
 
-    /// The seat that is back first.
-    #[must_use]
-    pub(super) fn soonest(&self) -> Option<&ProfileId> {
-        self.back.first().map(|(_, profile)| profile)
+    /// The seats that matter to someone who has to wait: those that are busy, then the one that is
+    /// back first.
+    pub(super) fn awaited(&self) -> impl Iterator<Item = &ProfileId> {
+        self.busy.iter().chain(self.back.first().map(|(_, profile)| profile))
     }
 }

@@ -305,19 +305,16 @@ impl Pool {
         }
     }
 
-    /// What shuts the seat that will be back soonest; `None` if one is merely busy.
+    /// What keeps a list waiting; `None` if there is a profile that is merely busy. Of several
+    /// causes the one whose end is known tells most.
     fn blocker(&self, key: &ListKey) -> Option<(&Cause, Option<Timestamp>)> {
-        let profile = match &key.pin {
-            Some(pin) => pin,
-            None => {
-                let lane = self.lanes.get(&key.lane())?;
-                match lane.standing() {
-                    Standing::Ready | Standing::Busy => return None,
-                    Standing::Back(_) | Standing::Gone => lane.soonest()?,
-                }
-            }
-        };
-        self.seats.get(profile)?.shut_by(&key.class)
+        let held = |profile| self.seats.get(profile)?.held_by(&key.class);
+        if let Some(pin) = &key.pin {
+            return held(pin);
+        }
+        let awaited = self.lanes.get(&key.lane())?.awaited();
+        let causes: Option<Vec<_>> = awaited.map(held).collect();
+        causes?.into_iter().max_by_key(|(_, until)| until.is_some())
     }
 
     /// Who waits for what, most waiters first.

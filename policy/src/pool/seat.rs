@@ -127,10 +127,10 @@ impl Seat {
         }
     }
 
-    /// Why it cannot serve `class`, and until when.
+    /// What keeps it from serving `class`, other than that its places are taken, and until when.
     #[must_use]
-    pub fn shut_by(&self, class: &LimitClass) -> Option<(&Cause, Option<Timestamp>)> {
-        self.whole.shut_by().or_else(|| self.classes.get(class)?.shut_by())
+    pub fn held_by(&self, class: &LimitClass) -> Option<(&Cause, Option<Timestamp>)> {
+        self.whole.held_by().or_else(|| self.classes.get(class)?.held_by())
     }
 
     /// Its state in one word.
