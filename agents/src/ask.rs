@@ -100,7 +100,7 @@ async fn fail_over(
             };
         tracing::debug!(
             agent = %spec.name, task = asked.job.id, %profile, model = %model.model,
-            status = problem.status, reason = failure.label(), message = problem.message,
+            status = problem.status, reason = failure.label(), problem = problem.message,
             "a call failed"
         );
         match course.failed(desk.clock.now(), &profile, &failure, desk.roll()) {
