@@ -1,0 +1,26 @@
+//! The program as its users meet it: a process with arguments, files, signals and an exit code.
+//!
+//! Nothing here reaches the network; the API is the simulator, inside the program or in a second
+//! process on loopback.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    reason = "a helper of a test may fail like a test"
+)]
+
+mod commands;
+mod credentials;
+mod disk;
+mod exact;
+mod files;
+mod gsm8k;
+mod help;
+mod input;
+mod kill;
+mod results;
+mod resume;
+mod schema;
+mod secrets;
+mod server;
+mod support;
