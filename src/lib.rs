@@ -9,6 +9,7 @@ pub mod config;
 pub mod exit;
 pub mod http;
 pub mod logs;
+pub mod out;
 pub mod run;
 pub mod state;
 pub mod tasks;

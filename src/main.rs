@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser};
 use polpo::cli::{Cli, Command};
 use polpo::exit::{Exit, Stop};
-use polpo::{commands, logs, run};
+use polpo::{commands, logs, out, run};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -22,7 +22,7 @@ fn main() -> ExitCode {
     match outcome {
         Ok(exit) => exit.into(),
         Err(stop) => {
-            complain(&stop);
+            out::tell(format_args!("polpo: {}", stop.message));
             stop.exit.into()
         }
     }
@@ -37,13 +37,10 @@ async fn execute(cli: Cli) -> Result<Exit, Stop> {
         Command::Cost(args) => commands::cost::cost(&cli.global, args).await,
         Command::Config(command) => commands::config::config(&cli.global, *command),
         Command::Completions { shell } => {
-            clap_complete::generate(*shell, &mut Cli::command(), "polpo", &mut std::io::stdout());
+            let mut script = Vec::new();
+            clap_complete::generate(*shell, &mut Cli::command(), "polpo", &mut script);
+            out::say(String::from_utf8_lossy(&script).trim_end())?;
             Ok(Exit::Success)
         }
     }
-}
-
-#[expect(clippy::print_stderr, reason = "the last word of a command is for people")]
-fn complain(stop: &Stop) {
-    eprintln!("polpo: {}", stop.message);
 }

@@ -3,19 +3,19 @@
 use crate::cli::{ConfigCommand, Global};
 use crate::config::{Accounts, Config, Search, discover, json_schema, load, process_env, show};
 use crate::exit::{Exit, Stop};
+use crate::out::say;
 
 /// Runs the command.
 ///
 /// # Errors
 /// When the configuration is not valid.
-#[expect(clippy::print_stdout, reason = "prints what it was asked for")]
 pub fn config(global: &Global, command: ConfigCommand) -> Result<Exit, Stop> {
     match command {
-        ConfigCommand::Schema => println!("{}", json_schema()),
-        ConfigCommand::Show => println!("{}", show(&find(global, Accounts::Real)?)),
+        ConfigCommand::Schema => say(json_schema())?,
+        ConfigCommand::Show => say(show(&find(global, Accounts::Real)?))?,
         ConfigCommand::Validate => match find(global, Accounts::Real)?.origin {
-            Some(file) => println!("{} is valid", file.display()),
-            None => println!("there is no polpo.json; the defaults are in force"),
+            Some(file) => say(format_args!("{} is valid", file.display()))?,
+            None => say("there is no polpo.json; the defaults are in force")?,
         },
     }
     Ok(Exit::Success)

@@ -12,6 +12,7 @@ use super::config::find;
 use crate::cli::{CostArgs, Global};
 use crate::config::{Accounts, process_env};
 use crate::exit::{Exit, Stop};
+use crate::out::say;
 use crate::run::open_journal;
 use crate::state::StateDir;
 
@@ -41,7 +42,6 @@ struct Report<'a> {
 ///
 /// # Errors
 /// When its options are wrong or the journal cannot be read.
-#[expect(clippy::print_stdout, reason = "prints what it was asked for")]
 pub async fn cost(global: &Global, args: &CostArgs) -> Result<Exit, Stop> {
     let query = CostQuery {
         group: group(&args.by)?,
@@ -61,7 +61,7 @@ pub async fn cost(global: &Global, args: &CostArgs) -> Result<Exit, Stop> {
     } else {
         as_table(&report, &args.by).to_string()
     };
-    println!("{}", text.trim_end());
+    say(text.trim_end())?;
     Ok(Exit::Success)
 }
 

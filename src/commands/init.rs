@@ -6,12 +6,12 @@ use std::path::Path;
 
 use crate::config::STARTER;
 use crate::exit::{Exit, Stop};
+use crate::out::say;
 
 /// Writes the starter into the current directory, unless there is one.
 ///
 /// # Errors
 /// When there is one, or it cannot be written.
-#[expect(clippy::print_stdout, reason = "says what was done")]
 pub fn init() -> Result<Exit, Stop> {
     let path = Path::new("polpo.json");
     let mut file = OpenOptions::new().write(true).create_new(true).open(path).map_err(|error| {
@@ -22,8 +22,8 @@ pub fn init() -> Result<Exit, Stop> {
     })?;
     file.write_all(STARTER.as_bytes())
         .map_err(|error| Stop::usage(format!("polpo.json cannot be written: {error}")))?;
-    println!(
-        "wrote polpo.json; next: put tasks into tasks.jsonl and try `polpo run tasks.jsonl --simulate`"
-    );
+    say(
+        "wrote polpo.json; next: put tasks into tasks.jsonl and try `polpo run tasks.jsonl --simulate`",
+    )?;
     Ok(Exit::Success)
 }

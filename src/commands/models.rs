@@ -8,18 +8,18 @@ use serde_json::json;
 
 use crate::cli::ModelsCommand;
 use crate::exit::{Exit, Stop};
+use crate::out::say;
 
 /// Runs the command.
 ///
 /// # Errors
 /// When it cannot be written as JSON.
-#[expect(clippy::print_stdout, reason = "prints what it was asked for")]
 pub fn models(command: &ModelsCommand) -> Result<Exit, Stop> {
     let ModelsCommand::List { json } = command;
     let models = Catalogue::get().models();
     if *json {
         let list: Vec<_> = models.iter().map(as_json).collect();
-        println!("{}", serde_json::to_string_pretty(&list).map_err(Stop::usage)?);
+        say(serde_json::to_string_pretty(&list).map_err(Stop::usage)?)?;
         return Ok(Exit::Success);
     }
     let mut table = Table::new();
@@ -50,10 +50,9 @@ pub fn models(command: &ModelsCommand) -> Result<Exit, Stop> {
     for column in table.column_iter_mut().skip(3) {
         column.set_cell_alignment(CellAlignment::Right);
     }
-    println!("{table}");
-    println!(
-        "Prices in US dollars a million tokens. Any other model can be used, too; its calls are unpriced."
-    );
+    say(format_args!(
+        "{table}\nPrices in US dollars a million tokens. Any other model can be used, too; its calls are unpriced."
+    ))?;
     Ok(Exit::Success)
 }
 

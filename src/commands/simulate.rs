@@ -6,13 +6,13 @@ use polpo_simulator::{Scenario, Simulator, server};
 
 use crate::cli::SimulateArgs;
 use crate::exit::{Exit, Stop};
+use crate::out::say;
 use crate::run::read_scenario;
 
 /// Serves until it is interrupted.
 ///
 /// # Errors
 /// When the scenario is not one, or the address cannot be listened on.
-#[expect(clippy::print_stdout, reason = "says where it listens, and with which keys")]
 pub async fn simulate(args: &SimulateArgs) -> Result<Exit, Stop> {
     let scenario = match &args.scenario {
         Some(path) => read_scenario(path)?,
@@ -22,12 +22,12 @@ pub async fn simulate(args: &SimulateArgs) -> Result<Exit, Stop> {
     let listener = TcpListener::bind(args.bind).map_err(fault)?;
     let address = listener.local_addr().map_err(fault)?;
     let simulator = Simulator::new(scenario);
-    println!("simulating the Anthropic API at http://{address}");
+    say(format_args!("simulating the Anthropic API at http://{address}"))?;
     for account in simulator.scenario().accounts() {
         // These keys open nothing but this simulator.
-        println!("  account {}: {}", account.name, account.api_keys.join(", "));
+        say(format_args!("  account {}: {}", account.name, account.api_keys.join(", ")))?;
     }
-    println!("books at http://{address}/_sim/books");
+    say(format_args!("books at http://{address}/_sim/books"))?;
     server(simulator, listener).map_err(fault)?.await.map_err(fault)?;
     Ok(Exit::Success)
 }

@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use crate::config::Config;
 use crate::exit::{Exit, Stop};
+use crate::out::say;
 use crate::tasks::Scan;
 
 /// Bytes of English prose for a token, about; only a run knows better.
@@ -30,7 +31,6 @@ struct Row {
 ///
 /// # Errors
 /// When it cannot be written.
-#[expect(clippy::print_stdout, reason = "the estimate is what the command was asked for")]
 pub(super) fn show(config: &Config, scan: &Scan, as_json: bool) -> Result<Exit, Stop> {
     let prices = PriceList::new(config.settings.prices.iter().cloned());
     let rows: Vec<Row> = scan
@@ -57,7 +57,7 @@ pub(super) fn show(config: &Config, scan: &Scan, as_json: bool) -> Result<Exit, 
         })
         .collect();
     if as_json {
-        println!("{}", serde_json::to_string_pretty(&rows).map_err(Stop::usage)?);
+        say(serde_json::to_string_pretty(&rows).map_err(Stop::usage)?)?;
         return Ok(Exit::Success);
     }
     let mut table = Table::new();
@@ -83,11 +83,10 @@ pub(super) fn show(config: &Config, scan: &Scan, as_json: bool) -> Result<Exit, 
     for column in table.column_iter_mut().skip(1) {
         column.set_cell_alignment(CellAlignment::Right);
     }
-    println!("{table}");
-    println!(
-        "{} tasks, {} bytes; nothing was sent. One attempt of each task; retries and escalations come \
+    say(format_args!(
+        "{table}\n{} tasks, {} bytes; nothing was sent. One attempt of each task; retries and escalations come \
          on top. For figures of your own tasks: --limit N",
         scan.tasks, scan.bytes
-    );
+    ))?;
     Ok(Exit::Success)
 }

@@ -6,7 +6,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use actix::Recipient;
-
 use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
 use polpo_agents::messages::{Observe, Snapshot};
 use polpo_metrics::Metrics;
@@ -18,6 +17,7 @@ use super::count::{Counts, get};
 use crate::cli::Global;
 use crate::exit::Stop;
 use crate::http::metrics::ServerHandle;
+use crate::out::tell;
 
 /// How often a terminal is drawn: as often as an eye follows.
 const DRAW_EVERY: Duration = Duration::from_millis(250);
@@ -184,11 +184,10 @@ impl Progress {
         )
     }
 
-    #[expect(clippy::print_stderr, reason = "progress is for people; stdout is for data")]
     fn line(&self, text: &str) {
         match &self.look {
-            Look::Terminal { bar, .. } => bar.suspend(|| eprintln!("{text}")),
-            Look::Lines | Look::Quiet => eprintln!("{text}"),
+            Look::Terminal { bar, .. } => bar.suspend(|| tell(text)),
+            Look::Lines | Look::Quiet => tell(text),
         }
     }
 }

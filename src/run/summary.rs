@@ -12,6 +12,7 @@ use serde::Serialize;
 use super::count::{Counts, get};
 use super::progress::{dollars, projected};
 use crate::exit::Stop;
+use crate::out::say;
 
 /// All that the summary is made of.
 pub(super) struct Summary<'a> {
@@ -62,8 +63,7 @@ impl Summary<'_> {
     /// Prints the summary on stdout.
     ///
     /// # Errors
-    /// When the journal cannot be read.
-    #[expect(clippy::print_stdout, reason = "the summary is what the command was asked for")]
+    /// When the journal cannot be read, or stdout not be written.
     pub(super) async fn show(&self, as_json: bool) -> Result<(), Stop> {
         let query = CostQuery {
             group: Group::Model,
@@ -74,12 +74,10 @@ impl Summary<'_> {
         let costs = self.journal.costs(query).await.map_err(Stop::not_written)?;
         if as_json {
             let json = serde_json::to_string_pretty(&self.report(&costs));
-            println!("{}", json.map_err(Stop::not_written)?);
+            say(json.map_err(Stop::not_written)?)
         } else {
-            println!("{}", self.table(&costs));
-            println!("{}", self.words(&costs));
+            say(format_args!("{}\n{}", self.table(&costs), self.words(&costs)))
         }
-        Ok(())
     }
 
     fn report<'a>(&'a self, costs: &'a CostReport) -> Report<'a> {

@@ -2,6 +2,7 @@
 
 use serde_json::json;
 
+use crate::results::by_id;
 use crate::server::{REFUSED, get, scenario, tasks};
 use crate::support::{Process, World, wait_for};
 
@@ -102,4 +103,38 @@ fn metrics_are_served_while_a_run_goes_on() {
     });
     let metrics = get(&address, "/metrics");
     assert!(metrics.contains("polpo_build_info"), "{metrics}");
+}
+
+#[test]
+fn a_reader_that_goes_away_is_no_crash() {
+    let world = World::new();
+    for command in ["models list", "config schema", "config show", "completions bash", "cost"] {
+        let script = format!("\"$0\" {command} | true");
+        let mut shell = world.command("sh");
+        shell.args(["-c", &script, env!("CARGO_BIN_EXE_polpo")]);
+        let ran = Process::start(shell).end().ended(0);
+        assert!(!ran.stderr.contains("panicked"), "{command}: {ran}");
+    }
+}
+
+#[test]
+fn a_run_goes_on_when_nobody_reads_what_it_says() {
+    let world = world_of(20);
+    let script = "\"$0\" run tasks.jsonl --simulate --metrics-addr 127.0.0.1:0 -vv 2>&1 | true";
+    let mut shell = world.command("sh");
+    shell.args(["-c", script, env!("CARGO_BIN_EXE_polpo")]);
+    Process::start(shell).end().ended(0);
+    assert_eq!(by_id(&world.read("tasks.simulated.results.jsonl")).len(), 20);
+}
+
+#[test]
+fn output_on_a_full_disk_is_an_error() {
+    let world = World::new();
+    let Ok(full) = std::fs::OpenOptions::new().write(true).open("/dev/full") else {
+        return; // Linux has it.
+    };
+    let mut command = world.polpo(&["models", "list"]);
+    let output = command.stdout(full).output().unwrap();
+    assert_eq!(output.status.code(), Some(5));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("standard output"));
 }
