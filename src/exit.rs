@@ -73,12 +73,15 @@ impl Stop {
 /// What a command stopped for.
 type Fault = Box<dyn Error + Send + Sync>;
 
-/// An error with all that caused it.
+/// An error with all that caused it, what a library says twice once.
 fn told(fault: &Fault) -> String {
     let mut text = fault.to_string();
     let mut cause = fault.source();
     while let Some(error) = cause {
-        text += &format!(": {error}");
+        let words = error.to_string();
+        if !text.ends_with(&words) {
+            text = format!("{text}: {words}");
+        }
         cause = error.source();
     }
     text

@@ -35,7 +35,8 @@ fn a_journal_without_room_ends_the_run_and_the_same_command_goes_on_when_there_i
     // From not even room for its tables, to room for some tasks.
     for blocks in [8, 100, 400, 1000] {
         let ran = world.run_limited(blocks, &run);
-        ran.complained(5, &["journal"]);
+        let ran = ran.complained(5, &["journal.db", "same command again"]);
+        assert_eq!(ran.stderr.matches("disk I/O error").count(), 1, "{ran}");
     }
     world.run(&run).ended(0);
     assert_whole(&world, 200);

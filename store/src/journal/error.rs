@@ -18,7 +18,7 @@ pub type Cause = Arc<dyn Error + Send + Sync>;
 #[derive(Clone, Debug, Error)]
 pub enum JournalError {
     /// The file system failed.
-    #[error("the journal {} could not be read or written", path.display())]
+    #[error("the journal {} could not be read or written; mend that and run the same command again", path.display())]
     Io {
         /// The journal.
         path: PathBuf,
