@@ -20,6 +20,7 @@ pub struct Cli {
 
 /// Options of every command.
 #[derive(Clone, Debug, Args)]
+#[command(next_help_heading = "Options of every command")]
 pub struct Global {
     /// The configuration [default: $POLPO_CONFIG, polpo.json beside TASKS, ./polpo.json,
     /// ./.polpo/polpo.json]
@@ -34,11 +35,25 @@ pub struct Global {
     /// No progress and no log messages but errors
     #[arg(short, long, global = true)]
     pub quiet: bool,
-    /// The form of log messages
-    #[arg(long, global = true, value_enum, default_value_t = LogFormat::Text)]
+    /// The form of log messages: text or json
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value_t = LogFormat::Text,
+        value_name = "FORMAT",
+        hide_possible_values = true
+    )]
     pub log_format: LogFormat,
-    /// Colours; NO_COLOR is honoured
-    #[arg(long, global = true, value_enum, default_value_t = Color::Auto)]
+    /// Colours on stderr: auto, always or never; auto honours NO_COLOR
+    #[arg(
+        long,
+        global = true,
+        value_enum,
+        default_value_t = Color::Auto,
+        value_name = "WHEN",
+        hide_possible_values = true
+    )]
     pub color: Color,
 }
 

@@ -20,18 +20,23 @@ pub fn start(global: &Global) {
                        polpo_simulator=trace"
         }
     };
-    let is_plain = process_env("NO_COLOR").is_some_and(|value| !value.is_empty());
-    let color = match global.color {
-        Color::Auto => std::io::stderr().is_terminal() && !is_plain,
-        Color::Always => true,
-        Color::Never => false,
-    };
     let logs = tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::new(level))
         .with_writer(std::io::stderr)
-        .with_ansi(color);
+        .with_ansi(is_coloured(global));
     match global.log_format {
         LogFormat::Text => logs.with_target(false).init(),
         LogFormat::Json => logs.json().flatten_event(true).init(),
+    }
+}
+
+/// Whether stderr has colours.
+#[must_use]
+pub fn is_coloured(global: &Global) -> bool {
+    let is_plain = process_env("NO_COLOR").is_some_and(|value| !value.is_empty());
+    match global.color {
+        Color::Auto => std::io::stderr().is_terminal() && !is_plain,
+        Color::Always => true,
+        Color::Never => false,
     }
 }

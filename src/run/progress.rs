@@ -17,6 +17,7 @@ use super::count::{Counts, get};
 use crate::cli::Global;
 use crate::exit::Stop;
 use crate::http::metrics::ServerHandle;
+use crate::logs::is_coloured;
 use crate::out::tell;
 
 /// How often a terminal is drawn: as often as an eye follows.
@@ -55,7 +56,7 @@ impl Progress {
         let look = if global.quiet {
             Look::Quiet
         } else if std::io::stderr().is_terminal() {
-            terminal()
+            terminal(is_coloured(global))
         } else {
             Look::Lines
         };
@@ -192,7 +193,12 @@ impl Progress {
     }
 }
 
-fn terminal() -> Look {
+fn terminal(is_coloured: bool) -> Look {
+    let (bar, wait) = if is_coloured {
+        ("{bar:32.cyan/dim}", "{wide_msg:.dim}")
+    } else {
+        ("{bar:32}", "{wide_msg}")
+    };
     let all = MultiProgress::with_draw_target(ProgressDrawTarget::stderr());
     let styled = |template: &str| {
         let style = ProgressStyle::with_template(template);
@@ -200,9 +206,9 @@ fn terminal() -> Look {
         all.add(bar.with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar())))
     };
     Look::Terminal {
-        bar: styled("{bar:32.cyan/dim} {human_pos}/{human_len} tasks, {msg}"),
+        bar: styled(&format!("{bar} {{human_pos}}/{{human_len}} tasks, {{msg}}")),
         money: styled("{wide_msg}"),
-        wait: styled("{wide_msg:.dim}"),
+        wait: styled(wait),
     }
 }
 

@@ -80,6 +80,27 @@ fn output_that_is_no_terminal_is_plain() {
 }
 
 #[test]
+fn a_terminal_shows_progress_with_colours_only_if_they_are_wanted() {
+    let world = world_of(3);
+    let on_terminal = |name: &str, run: &str| {
+        let mut script = world.command("script");
+        let run = format!("{} {run} --simulate -o {name}.jsonl", env!("CARGO_BIN_EXE_polpo"));
+        script.args(["-qec", &run, "/dev/null"]).env("TERM", "xterm-256color");
+        Process::start(script).end().ended(0).stdout
+    };
+    if !world.command("script").arg("--version").output().is_ok_and(|it| it.status.success()) {
+        return; // It makes the terminal, where there is one of util-linux.
+    }
+    let coloured = on_terminal("auto", "run tasks.jsonl");
+    assert!(coloured.contains("3/3 tasks") && coloured.contains("\u{1b}[36m"), "{coloured:?}");
+    let plain = on_terminal("never", "run tasks.jsonl --color never");
+    assert!(plain.contains("3/3 tasks"), "{plain:?}");
+    let codes: Vec<&str> = plain.split("\u{1b}[").skip(1).collect();
+    // Moving the cursor and clearing a line is no colour, which ends with `m`.
+    assert!(codes.iter().all(|code| !code.trim_start_matches(char::is_numeric).starts_with('m')));
+}
+
+#[test]
 fn log_messages_in_json_are_json() {
     let world = world_of(0);
     world.write("tasks.jsonl", REFUSED);
