@@ -89,9 +89,10 @@ async fn held(journal: &dyn Journal, key: &str) -> Stop {
 
 fn results_stop(error: ResultsError) -> Stop {
     let exit = match &error {
-        ResultsError::Held(_) | ResultsError::NotRegular(_) | ResultsError::Foreign(_) => {
-            Exit::Usage
-        }
+        ResultsError::Held(_)
+        | ResultsError::NotRegular(_)
+        | ResultsError::Foreign(_)
+        | ResultsError::Changed(_) => Exit::Usage,
         ResultsError::Io { .. } | ResultsError::Journal(_) => Exit::NotWritten,
     };
     Stop { exit, ..Stop::not_written(error) }

@@ -1,7 +1,7 @@
 //! The results file: a projection of the journal, made true again at every start.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
-use std::io::{self, BufRead, BufReader, BufWriter, Seek, SeekFrom, Write};
+use std::io::{self, BufRead, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use polpo_store::journal::{Appended, Journal, JournalError, Run};
@@ -25,6 +25,13 @@ pub(super) enum ResultsError {
         .0.display()
     )]
     Foreign(PathBuf),
+    /// It is the run's, but someone has changed it.
+    #[error(
+        "{} does not hold what this run wrote to it: move it away, and the same command again \
+         writes it anew from the journal, or name another file with -o",
+        .0.display()
+    )]
+    Changed(PathBuf),
     /// Reading or writing failed.
     #[error(
         "the results file {} cannot be used: {error}; every committed result is safe in the \
@@ -119,6 +126,7 @@ impl ResultsFile {
             return Ok(0);
         }
         self.appended = run.appended;
+        self.check_known(journal, run).await?;
         self.check_tail(journal, run).await?;
         let mut missing = 0;
         loop {
@@ -131,6 +139,26 @@ impl ResultsFile {
         }
         journal.record_appended(run.id, self.appended).await?;
         Ok(missing)
+    }
+
+    /// Checks that the known part ends as it was written. What someone else wrote there is theirs:
+    /// to cut it off somewhere would spoil their work and the results.
+    async fn check_known(&self, journal: &dyn Journal, run: &Run) -> Result<(), ResultsError> {
+        let last = journal.lines(run.id, self.appended.seq - 1, 1).await?;
+        let Some((seq, line)) = last.into_iter().next() else { return Ok(()) };
+        if seq != self.appended.seq {
+            return Ok(()); // Nothing is known to be in the file yet.
+        }
+        let end = u64::try_from(self.appended.bytes).unwrap_or(0);
+        let mut found = vec![0; line.len() + 1];
+        let start = SeekFrom::Start(end.saturating_sub(found.len() as u64));
+        let mut file = self.io(self.file.try_clone())?;
+        self.io(file.seek(start))?;
+        self.io(file.read_exact(&mut found))?;
+        if found.strip_suffix(b"\n") != Some(line.as_bytes()) {
+            return Err(ResultsError::Changed(self.path.clone()));
+        }
+        Ok(())
     }
 
     /// Goes through what follows the known part, as long as it is what the journal has, and cuts

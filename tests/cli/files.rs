@@ -64,6 +64,24 @@ fn a_file_with_content_that_no_run_knows_is_left_alone() {
 }
 
 #[test]
+fn a_results_file_that_someone_changed_is_left_alone_and_written_anew_once_it_is_moved() {
+    let world = World::new();
+    world.write("scenario.json", scenario(json!({})));
+    world.write("tasks.jsonl", tasks(5));
+    let run = ["run", "tasks.jsonl", "--simulate", "-o", RESULTS];
+    world.run(&run).ended(0);
+    let text = world.read(RESULTS);
+    // As a formatter does it: longer than it was.
+    let changed = text.replace("\":", "\": ");
+    world.write(RESULTS, &changed);
+    world.run(&run).complained(2, &[RESULTS, "does not hold what this run wrote", "move it away"]);
+    assert_eq!(world.read(RESULTS), changed);
+    std::fs::rename(world.path(RESULTS), world.path("mine.jsonl")).unwrap();
+    world.run(&run).ended(0);
+    assert_eq!(world.read(RESULTS), text);
+}
+
+#[test]
 fn the_task_file_itself_is_no_results_file() {
     let world = World::new();
     world.write("tasks.jsonl", tasks(1));
