@@ -92,14 +92,13 @@ async fn execute(
     let why = halt.why();
     if !why.as_ref().is_some_and(|why| why.exit == Exit::NotWritten) {
         results.tidy(&*journal).await.map_err(Stop::not_written)?;
-        if let Some(path) = &args.metrics_file {
-            write_metrics(path, &metrics)?;
-        }
+        let written = args.metrics_file.as_deref().map(|path| write_metrics(path, &metrics));
         let (limit, elapsed) = (args.limit, progress.elapsed());
         let (journal, counts) = (&*journal, &*counts);
         let summary =
             summary::Summary { journal, run: &run, counts, tasks_in_file: tasks, limit, elapsed };
         summary.show(args.json).await?;
+        written.transpose()?;
     }
     match why {
         Some(stop) => Err(stop),

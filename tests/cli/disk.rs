@@ -74,6 +74,7 @@ fn a_results_file_that_cannot_be_made_again_ends_the_run_and_goes_on_likewise() 
 fn a_metrics_file_that_cannot_be_written_is_named() {
     let world = world_of(3);
     let run = ["run", "tasks.jsonl", "--simulate", "--metrics-file", "nowhere/run.prom"];
-    world.run(&run).complained(5, &["--metrics-file", "nowhere/run.prom"]);
+    let ran = world.run(&run).complained(5, &["--metrics-file", "nowhere/run.prom"]);
+    assert!(ran.stdout.contains("3 tasks: 3 succeeded"), "no summary: {ran}");
     assert_whole(&world, 3);
 }
