@@ -44,7 +44,8 @@ pub(super) fn plan(global: &Global, args: &RunArgs) -> Result<Plan, Stop> {
     let config = load(file.as_deref(), accounts, &process_env).map_err(Stop::usage)?;
     let agent = pick_agent(&config, args.agent.as_deref())?;
     let rules = Rules { config: &config, agent: &agent, check_expect: &check_expect };
-    let scan = scan(tasks.path(), &rules).map_err(Stop::usage)?;
+    let scan = scan(tasks.path(), &rules);
+    let scan = scan.map_err(|error| Stop::usage(error.in_file(tasks.name())))?;
     let wanted = args.concurrency.unwrap_or(config.settings.max_concurrency);
     let simulator = args.simulate.as_ref().map(|scenario| simulator(args, scenario.as_deref()));
     Ok(Plan {
@@ -176,22 +177,27 @@ fn models<'a>(config: &'a Config, scan: &'a Scan) -> impl Iterator<Item = Provid
 /// The task file: the user's own, or a copy of standard input that goes when the run does.
 pub(super) struct Spooled {
     path: PathBuf,
-    _copy: Option<tempfile::NamedTempFile>,
+    copy: Option<tempfile::NamedTempFile>,
 }
 
 impl Spooled {
     fn new(args: &RunArgs) -> Result<Self, Stop> {
         if args.tasks != Path::new("-") {
-            return Ok(Self { path: args.tasks.clone(), _copy: None });
+            return Ok(Self { path: args.tasks.clone(), copy: None });
         }
         results_path(args)?;
         let fault = |error| Stop::usage(format!("standard input cannot be kept: {error}"));
         let mut copy = tempfile::NamedTempFile::new().map_err(fault)?;
         std::io::copy(&mut std::io::stdin().lock(), copy.as_file_mut()).map_err(fault)?;
-        Ok(Self { path: copy.path().to_owned(), _copy: Some(copy) })
+        Ok(Self { path: copy.path().to_owned(), copy: Some(copy) })
     }
 
     pub(super) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// What the user knows it by.
+    fn name(&self) -> &Path {
+        if self.copy.is_some() { Path::new("standard input") } else { &self.path }
     }
 }

@@ -48,6 +48,14 @@ pub struct LineError {
 }
 
 impl InputError {
+    /// The same of a file by another name, for tasks that were copied before they were read.
+    #[must_use]
+    pub fn in_file(mut self, name: &Path) -> Self {
+        let (Self::File { file, .. } | Self::Empty { file } | Self::Lines { file, .. }) = &mut self;
+        *file = name.to_owned();
+        self
+    }
+
     pub(super) fn io(file: &Path, error: &std::io::Error) -> Self {
         Self::File {
             file: file.to_owned(),

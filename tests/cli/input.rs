@@ -1,7 +1,7 @@
 //! What is wrong with a task file or a configuration is said before a cent is spent, with its place.
 
 use crate::server::tasks;
-use crate::support::{Ran, World};
+use crate::support::{Process, Ran, World};
 
 /// Runs a task file and nothing else.
 fn run_of(text: impl AsRef<[u8]>) -> Ran {
@@ -129,6 +129,14 @@ fn a_scenario_that_is_none_is_told_with_its_place() {
     world.write("wrong.json", r#"{"timeScale": -1}"#);
     let ran = world.run(&["run", "tasks.jsonl", "--simulate=wrong.json"]);
     ran.complained(2, &["wrong.json", "timeScale"]);
+}
+
+#[test]
+fn a_wrong_line_of_standard_input_is_not_one_of_a_temporary_file() {
+    let world = World::new();
+    let input = world.write("input", "{\"id\": \"t1\", \"prompt\": \"a\"}\n{}\n");
+    let command = world.polpo(&["run", "-", "-o", "out.jsonl", "--simulate"]);
+    Process::fed(command, &input).end().complained(2, &["polpo: standard input:2: "]);
 }
 
 #[test]
