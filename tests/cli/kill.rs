@@ -121,8 +121,10 @@ fn what_was_in_flight_is_listed_and_shown_as_not_ended_until_its_task_ends() {
             serde_json::from_str(&crate::server::get(server.address(), "/_sim/books")).unwrap();
         (books["inFlight"] == 2).then_some(())
     });
+    let during = world.run(&["cost", "--json"]).ended(0);
     process.kill();
     let cost = world.run(&["cost", "--json"]).ended(0);
+    assert_eq!(cost.stdout, during.stdout, "costs are shown while a run goes on, too");
     assert_eq!(cost.json()["notEnded"]["calls"], 2, "{cost}");
     assert!(cost_at(&cost.stdout, &["notEnded"]) > 0, "{cost}");
     drop(server);
