@@ -15,7 +15,7 @@ use crate::support::{Process, Ran, World, wait_for};
 const KILLS: usize = 20;
 
 /// More than the kills leave time for, so that each of them meets a run that has work to do.
-const TASKS: usize = 400;
+const TASKS: usize = 500;
 
 const COMMAND: [&str; 4] = ["run", "tasks.jsonl", "--concurrency", "12"];
 

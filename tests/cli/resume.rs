@@ -134,7 +134,7 @@ fn tasks_from_standard_input_run_and_resume() {
 fn an_interrupted_run_lets_its_tasks_end_and_the_same_command_goes_on() {
     let world = World::new();
     let server = Server::start(&world, &scenario(json!({"latency": {"medianSeconds": 0.2}})));
-    world.write("tasks.jsonl", tasks(60));
+    world.write("tasks.jsonl", tasks(100));
     let command = ["run", "tasks.jsonl", "--concurrency", "8"];
     let process = Process::start(server.client(&world, &command));
     wait_for("no results", || {
@@ -144,12 +144,12 @@ fn an_interrupted_run_lets_its_tasks_end_and_the_same_command_goes_on() {
     process.signal("INT");
     let ran = process.end().complained(130, &["interrupted", "same command again"]);
     let ended = lines(&world.read(RESULTS)).len();
-    assert!((9..60).contains(&ended), "{ended}");
+    assert!((9..100).contains(&ended), "{ended}");
     assert_eq!(served(&server), ended as u64, "a task that ran was not let end\n{ran}");
 
     Process::start(server.client(&world, &command)).end().ended(0);
-    assert_eq!(by_id(&world.read(RESULTS)).len(), 60);
-    assert_eq!(served(&server), 60);
+    assert_eq!(by_id(&world.read(RESULTS)).len(), 100);
+    assert_eq!(served(&server), 100);
 }
 
 #[test]
