@@ -44,15 +44,15 @@ fn a_journal_without_room_ends_the_run_and_the_same_command_goes_on_when_there_i
 
 #[test]
 fn a_results_file_without_room_for_a_result_ends_the_run_and_goes_on_likewise() {
-    let world = world_of(3000);
-    world.run(&["run", "tasks.jsonl", "--simulate", "--limit", "2990", "-q"]).ended(0);
+    let world = world_of(1500);
+    world.run(&["run", "tasks.jsonl", "--simulate", "--limit", "1490", "-q"]).ended(0);
     // Far more room than the journal's log needs for a few tasks.
     let full = blocks(&world, RESULTS) + 1;
     let one = ["run", "tasks.jsonl", "--simulate", "--concurrency", "1"];
     let ran = world.run_limited(full, &one);
     ran.complained(5, &[RESULTS, "cannot be used", "safe in the journal", "same command again"]);
     world.run(&one).ended(0);
-    assert_whole(&world, 3000);
+    assert_whole(&world, 1500);
 }
 
 #[test]

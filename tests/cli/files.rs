@@ -4,7 +4,7 @@ use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::results::by_id;
+use crate::results::{by_id, cost_at, total};
 use crate::server::{Server, get, scenario, tasks};
 use crate::support::{Process, World, wait_for};
 
@@ -30,6 +30,23 @@ fn the_second_of_two_runs_on_one_results_file_ends_at_once_and_names_the_first()
     let other = ["run", "tasks.jsonl", "--simulate", "-o", "other.jsonl"];
     world.write("scenario.json", scenario(json!({})));
     world.run(&other).ended(0);
+}
+
+#[test]
+fn runs_at_the_same_time_share_a_journal() {
+    let world = World::new();
+    world.write("scenario.json", scenario(json!({})));
+    world.write("tasks.jsonl", tasks(100));
+    let names = ["one.jsonl", "two.jsonl", "three.jsonl"];
+    let runs = names
+        .map(|name| Process::start(world.polpo(&["run", "tasks.jsonl", "--simulate", "-o", name])));
+    for run in runs {
+        run.end().ended(0);
+    }
+    let spent: i64 = names.iter().map(|name| total(&world.read(name))).sum();
+    let cost = world.run(&["cost", "--simulate", "--by", "run", "--json"]).ended(0);
+    assert_eq!(cost.json()["rows"].as_array().unwrap().len(), 3, "{cost}");
+    assert_eq!(cost_at(&cost.stdout, &["total"]), spent, "{cost}");
 }
 
 #[test]
