@@ -74,7 +74,6 @@ pub fn start(config: &Config, outlets: Vec<Outlet>, shared: Shared, concurrency:
     }
     let desk = Arc::new(Desk {
         acquire: scheduler.clone().recipient(),
-        withdraw: scheduler.clone().recipient(),
         journal,
         metrics,
         prices: Arc::new(PriceList::new(config.settings.prices.iter().cloned())),

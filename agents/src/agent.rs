@@ -3,7 +3,7 @@
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use actix::{Actor, Context, Handler, Recipient, ResponseFuture};
+use actix::{Actor, Context, Handler, MessageResult, Recipient};
 use futures_util::FutureExt;
 use polpo_metrics::{Metrics, Surface};
 use polpo_policy::id::AgentId;
@@ -16,7 +16,8 @@ use polpo_upstream::wire::problem::Problem;
 use crate::attempt;
 use crate::clock::Clock;
 use crate::job::{Ending, Job, Outcome, Spent};
-use crate::messages::{Acquire, RunTask, Withdraw};
+use crate::messages::{Acquire, RunTask};
+use crate::working::Working;
 
 /// How an agent is configured.
 #[derive(Clone, Debug)]
@@ -34,8 +35,6 @@ pub struct AgentSpec {
 pub struct Desk {
     /// Where profiles are asked for.
     pub acquire: Recipient<Acquire>,
-    /// Where a request for one is taken back.
-    pub withdraw: Recipient<Withdraw>,
     /// Where calls are recorded.
     pub journal: Arc<dyn Journal>,
     /// Where they are counted.
@@ -85,32 +84,10 @@ impl Actor for Agent {
 }
 
 impl Handler<RunTask> for Agent {
-    type Result = ResponseFuture<Outcome>;
+    type Result = MessageResult<RunTask>;
 
     fn handle(&mut self, RunTask(job): RunTask, _: &mut Context<Self>) -> Self::Result {
-        let task = run(self.spec.clone(), self.desk.clone(), job);
-        #[expect(clippy::disallowed_methods, reason = "the answer to the message waits for it")]
-        let task = AbortOnDrop(tokio::spawn(task));
-        Box::pin(task.outcome())
-    }
-}
-
-/// A task that is cancelled when nobody waits for it any more.
-struct AbortOnDrop(tokio::task::JoinHandle<Outcome>);
-
-impl AbortOnDrop {
-    async fn outcome(mut self) -> Outcome {
-        match (&mut self.0).await {
-            Ok(outcome) => outcome,
-            // Panics are caught inside, so the runtime itself is going down.
-            Err(_) => std::future::pending().await,
-        }
-    }
-}
-
-impl Drop for AbortOnDrop {
-    fn drop(&mut self) {
-        self.0.abort();
+        MessageResult(Working::on(run(self.spec.clone(), self.desk.clone(), job)))
     }
 }
 

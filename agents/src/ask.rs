@@ -15,7 +15,8 @@ use tokio::time::Instant;
 use crate::agent::{AgentSpec, Desk, Story};
 use crate::call::{Called, call};
 use crate::job::{Ending, Job, Turn};
-use crate::messages::{Acquire, Granted, Withdraw};
+use crate::lease::Place;
+use crate::messages::{Acquire, Granted};
 
 /// A question.
 pub(crate) struct Ask<'a> {
@@ -84,8 +85,14 @@ async fn fail_over(
     story: &mut Story,
 ) -> Result<Value, Unanswered> {
     let mut course = Course::new(BATCH_PATIENCE);
+    let mut unsuited = None;
     loop {
-        let granted = acquire(spec, desk, asked.models, &course).await?;
+        let granted = match acquire(spec, desk, asked.models, &course).await {
+            // It is the request that no profile can serve: the others need not wait for one.
+            Err(Unanswered::Pending) => return Err(unsuited.unwrap_or(Unanswered::Pending)),
+            granted => granted?,
+        };
+        course.granted(desk.clock.now());
         let model = &asked.models[granted.alternative];
         if granted.alternative > 0 {
             let from = asked.models[0].model.as_str();
@@ -106,6 +113,9 @@ async fn fail_over(
         match course.failed(desk.clock.now(), &profile, &failure, desk.roll()) {
             Next::Again => desk.metrics.failed_over(&profile, failure.label()),
             Next::GiveUp => return Err(Unanswered::Failed(problem, failure)),
+        }
+        if failure == Failure::Unsuited {
+            unsuited = Some(Unanswered::Failed(problem, failure));
         }
     }
 }
@@ -130,13 +140,10 @@ async fn acquire(
         deadline: None, // A batch waits while any profile has a known return.
     };
     let (answer, granted) = oneshot::channel();
-    let ticket = desk.acquire.send(Acquire { request, answer }).await;
     // Closed mailboxes and channels only happen while the program ends.
-    let mut waiting = ticket.ok().map(|ticket| Waiting { desk, ticket, is_over: false });
+    let place = desk.acquire.send(Acquire { request, answer }).await;
     let granted = granted.await;
-    if let Some(waiting) = &mut waiting {
-        waiting.is_over = true;
-    }
+    place.into_iter().for_each(Place::served);
     match granted {
         Ok(Ok(granted)) => {
             let waited = granted.waited.map_or(Duration::ZERO, |(throttle, waited)| {
@@ -149,21 +156,6 @@ async fn acquire(
         }
         Ok(Err(Refusal::QueueFull | Refusal::TimedOut | Refusal::NoCredential)) | Err(_) => {
             Err(Unanswered::Pending)
-        }
-    }
-}
-
-struct Waiting<'a> {
-    desk: &'a Desk,
-    ticket: polpo_policy::id::Ticket,
-    is_over: bool,
-}
-
-impl Drop for Waiting<'_> {
-    #[expect(clippy::disallowed_methods, reason = "one Withdraw for each ticket, so bounded")]
-    fn drop(&mut self) {
-        if !self.is_over {
-            self.desk.withdraw.do_send(Withdraw(self.ticket));
         }
     }
 }

@@ -1,5 +1,6 @@
 //! A task from its first attempt to its end: ask, check, retry, escalate, give up.
 
+use polpo_policy::expect::Mismatch;
 use polpo_policy::ladder::{MAX_RAISES, raised_max_tokens};
 use polpo_policy::model::{Catalogue, ModelClass, ModelSpec};
 use polpo_upstream::wire::assemble::text;
@@ -14,6 +15,8 @@ use crate::job::{Ending, Job, Turn};
 struct Flaw {
     reason: &'static str,
     diagnosis: String,
+    /// The diagnosis as the model gets it.
+    hint: String,
 }
 
 /// Runs a task to its end; `story` is kept up to date at every await.
@@ -32,7 +35,13 @@ pub(crate) async fn run(spec: &AgentSpec, desk: &Desk, job: &Job, story: &mut St
         }
         previous = model;
         story.attempts += 1;
-        let message = match answer(spec, desk, job, (model, &turns, &mut max_tokens), story).await {
+        let mut result = answer(spec, desk, job, (model, &turns, &mut max_tokens), story).await;
+        if matches!(result, Err(Unanswered::Pending)) && *model != job.model {
+            // Nobody can serve the stronger model, and nobody will: the own one is better than none.
+            story.escalated_from = None;
+            result = answer(spec, desk, job, (&job.model, &turns, &mut max_tokens), story).await;
+        }
+        let message = match result {
             Ok(message) => message,
             Err(unanswered) => return unanswered.ending(flawed.map(|(_, message)| message)),
         };
@@ -58,20 +67,21 @@ async fn answer(
 ) -> Result<Value, Unanswered> {
     let models = chain(spec, job, model);
     let limit = Catalogue::get().find(model.model.as_str()).map(|info| info.max_output_tokens);
-    for raise in 0.. {
+    let mut raises = 0;
+    loop {
         let attempt = story.attempts;
         let asked = Ask { job, models: &models, max_tokens: *max_tokens, turns, attempt };
         let message = ask(spec, desk, &asked, story).await?;
         let is_cut = message["stop_reason"] == "max_tokens";
         let more = limit.and_then(|limit| raised_max_tokens(*max_tokens, limit));
         match more {
-            Some(more) if is_cut && raise < MAX_RAISES && check(job, &message).is_some() => {
+            Some(more) if is_cut && raises < MAX_RAISES && check(job, &message).is_some() => {
                 *max_tokens = more;
+                raises += 1;
             }
             Some(_) | None => return Ok(message),
         }
     }
-    Err(Unanswered::Pending) // The loop above ends by returning.
 }
 
 /// The models to ask, in order. Fallbacks below the class that an escalation has reached would
@@ -89,14 +99,17 @@ fn chain(spec: &AgentSpec, job: &Job, model: &ModelSpec) -> Vec<ModelSpec> {
 
 fn check(job: &Job, message: &Value) -> Option<Flaw> {
     let expectation = job.expectation.as_ref()?;
-    let diagnosis = expectation.check(&text(message)).err()?;
+    let Mismatch { told, hint } = expectation.check(&text(message)).err()?;
     Some(match message["stop_reason"].as_str() {
-        Some("refusal") => Flaw { reason: "refusal", diagnosis: "it was refused".to_owned() },
-        Some("max_tokens") => Flaw {
-            reason: "truncated",
-            diagnosis: format!("it was cut off at the token limit, and {diagnosis}"),
-        },
-        Some(_) | None => Flaw { reason: "expectation", diagnosis },
+        Some("refusal") => {
+            let refused = "it was refused".to_owned();
+            Flaw { reason: "refusal", diagnosis: refused.clone(), hint: refused }
+        }
+        Some("max_tokens") => {
+            let cut = |why: String| format!("it was cut off at the token limit, and {why}");
+            Flaw { reason: "truncated", diagnosis: cut(told), hint: cut(hint) }
+        }
+        Some(_) | None => Flaw { reason: "expectation", diagnosis: told, hint },
     })
 }
 
@@ -104,7 +117,7 @@ fn advice(flaw: &Flaw) -> String {
     format!(
         "That answer was checked automatically and not accepted: {}. Look at the task again, \
          find the mistake, and give a complete answer in the form that was asked for.",
-        flaw.diagnosis
+        flaw.hint
     )
 }
 

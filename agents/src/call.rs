@@ -1,12 +1,15 @@
 //! One call upstream: recorded, sent, read, metered, recorded again.
 
+use std::panic::{AssertUnwindSafe, resume_unwind};
+use std::time::Duration;
+
 use bytes::{Bytes, BytesMut};
-use futures_util::StreamExt;
+use futures_util::{FutureExt, StreamExt};
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method};
 use polpo_metrics::{Allowance, Spending};
 use polpo_policy::budget::{Estimate, reservation};
-use polpo_policy::failure::Failure;
+use polpo_policy::failure::{Failure, of_request};
 use polpo_policy::id::{ModelName, OrganizationId, ProfileId};
 use polpo_policy::limits::Hints;
 use polpo_policy::model::{Catalogue, ModelSpec};
@@ -15,11 +18,11 @@ use polpo_policy::price::Cost;
 use polpo_policy::usage::{Terms, Usage};
 use polpo_store::journal::{CallEnd, CallId, CallStart, JournalError};
 use polpo_upstream::error::TransportError;
-use polpo_upstream::meter::Meter;
+use polpo_upstream::meter::{Ending, Meter};
 use polpo_upstream::transport::{Body, Call};
 use polpo_upstream::wire::problem::Problem;
 use serde_json::Value;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 
 use crate::agent::{AgentSpec, Desk, Story};
 use crate::ask::{Ask, Unanswered};
@@ -29,6 +32,10 @@ use crate::relay::Relay;
 /// The longest error answer that is read; real ones are below a kilobyte, a proxy's page may be
 /// longer and says no more for it.
 const MAX_ERROR_BYTES: usize = 64 * 1024;
+
+/// How long the end of a body is waited for after the last event of its stream: the connection
+/// can be used again then. It comes with the event, or it does not come.
+const LINGER: Duration = Duration::from_millis(500);
 
 /// What came of a call.
 pub(crate) enum Called {
@@ -76,10 +83,16 @@ pub(crate) async fn call(
     let id = recorded.map_err(|error| Unanswered::Unrecorded(told(&error)))?;
     desk.metrics.overhead(desk.surface, granted.elapsed());
 
-    let (called, charge) = send(desk, asked, model, (lease, body)).await;
+    // A panic passes on when the call is booked: nobody knows what upstream did.
+    let sent = AssertUnwindSafe(send(desk, asked, model, (lease, body))).catch_unwind().await;
+    let (called, charge) = match sent {
+        Ok((called, charge)) => (Ok(called), charge),
+        Err(panic) => (Err(panic), Charge::Reserved(Box::default())),
+    };
     let outcome = match &called {
-        Called::Answered(_) => "succeeded",
-        Called::Failed(_, failure) => failure.label(),
+        Ok(Called::Answered(_)) => "succeeded",
+        Ok(Called::Failed(_, failure)) => failure.label(),
+        Err(_) => "panic",
     };
     let bill = Bill::new(desk, &model.model, charge, reserved);
     story.spent.calls += 1;
@@ -89,7 +102,7 @@ pub(crate) async fn call(
     let end = bill.record(id, outcome, desk);
     let recorded = desk.journal.end_call(end).await;
     recorded.map_err(|error| Unanswered::Unrecorded(told(&error)))?;
-    Ok(called)
+    called.map_or_else(|panic| resume_unwind(panic), Ok)
 }
 
 /// An error with what caused it.
@@ -120,7 +133,7 @@ async fn send(
     model: &ModelSpec,
     (mut lease, body): (Lease, Bytes),
 ) -> (Called, Charge) {
-    let sent = Instant::now();
+    let (sent, body_bytes) = (Instant::now(), body.len() as u64);
     let reply = match lease.dispatch(request(asked.job.question.version(), body)).await {
         Ok(reply) => reply,
         Err(error) => {
@@ -133,6 +146,7 @@ async fn send(
         let body = error_body(reply.body).await;
         let problem = Problem::from_body(reply.status, &body);
         let failure = problem.failure(desk.clock.now(), &hints);
+        let failure = of_request(failure, &hints, body_bytes);
         lease.settle(Verdict::Failed(failure));
         return (Called::Failed(problem, failure), Charge::Nothing);
     }
@@ -141,11 +155,17 @@ async fn send(
 
 async fn read(desk: &Desk, model: &ModelSpec, mut relay: Relay, sent: Instant) -> (Called, Charge) {
     let mut is_first = true;
-    while let Some(Ok(_)) = relay.next().await {
+    while *relay.meter().ending() == Ending::Open
+        && let Some(Ok(_)) = relay.next().await
+    {
         if is_first && relay.meter().has_content() {
             is_first = false;
             desk.metrics.time_to_first_token(desk.surface, model.model.as_str(), sent.elapsed());
         }
+    }
+    if *relay.meter().ending() == Ending::Complete {
+        let rest = async { while let Some(Ok(_)) = relay.next().await {} };
+        let _ = timeout(LINGER, rest).await;
     }
     let relayed = relay.finish(desk.clock.now());
     let meter = Box::new(relayed.meter);

@@ -12,3 +12,4 @@ pub mod messages;
 pub mod profile;
 pub mod relay;
 pub mod scheduler;
+pub mod working;

@@ -5,12 +5,12 @@ use chrono::TimeDelta;
 use polpo_policy::id::{LeaseId, OrganizationId, ProfileId, ProviderId, Ticket};
 use polpo_policy::pool::seat::ProfileState;
 use polpo_policy::pool::{Refusal, Request, Throttle, Verdict, Wait};
-use polpo_upstream::error::TransportError;
-use polpo_upstream::transport::{Call, Reply};
+use polpo_upstream::transport::{Call, Sending};
 use tokio::sync::oneshot;
 
-use crate::job::{Job, Outcome};
-use crate::lease::Lease;
+use crate::job::Job;
+use crate::lease::{Lease, Place};
+use crate::working::Working;
 
 /// A lease, and how it came about.
 #[derive(Debug)]
@@ -26,10 +26,10 @@ pub struct Granted {
 /// What the answer to an [`Acquire`] is.
 pub type Answer = Result<Granted, Refusal>;
 
-/// To the scheduler: a profile is wanted. Answered at once with the ticket, and over `answer`
-/// when there is a profile.
+/// To the scheduler: a profile is wanted. Answered at once with a place among those who wait, and
+/// over `answer` when there is a profile.
 #[derive(Debug, Message)]
-#[rtype(result = "Ticket")]
+#[rtype(result = "Place")]
 pub struct Acquire {
     /// What is wanted.
     pub request: Request,
@@ -88,12 +88,14 @@ pub struct Snapshot {
     pub leased: usize,
 }
 
-/// To a profile: sign and send a call.
+/// To a profile: sign a call. Answered at once with the call on its way, which is cancelled when
+/// that is dropped.
 #[derive(Debug, Message)]
-#[rtype(result = "Result<Reply, TransportError>")]
+#[rtype(result = "Sending")]
 pub struct Dispatch(pub Call);
 
-/// To an agent: run a task to its end.
+/// To an agent: run a task. Answered at once with the task under way, which is cancelled when
+/// that is dropped: the handler of a message would go on without its sender.
 #[derive(Debug, Message)]
-#[rtype(result = "Outcome")]
+#[rtype(result = "Working")]
 pub struct RunTask(pub Job);

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
-use actix::{Actor, Context, Handler, Message, ResponseFuture};
+use actix::{Actor, Context, Handler, MessageResult};
 use polpo_upstream::credential::Credential;
-use polpo_upstream::transport::Transport;
+use polpo_upstream::transport::{Sending, Transport};
 
 use crate::messages::Dispatch;
 
@@ -34,9 +34,12 @@ impl Actor for Profile {
 }
 
 impl Handler<Dispatch> for Profile {
-    type Result = ResponseFuture<<Dispatch as Message>::Result>;
+    type Result = MessageResult<Dispatch>;
 
     fn handle(&mut self, Dispatch(call): Dispatch, _: &mut Context<Self>) -> Self::Result {
-        self.transport.send(self.credential.sign(call))
+        let (transport, call) = (self.transport.clone(), self.credential.sign(call));
+        // Not even begun here: a panic in it ends the one task that waits for it, not the actor.
+        let sending: Sending = Box::pin(async move { transport.send(call).await });
+        MessageResult(sending)
     }
 }

@@ -116,7 +116,7 @@ impl Relay {
                     self.meter.observe(&event);
                     self.is_garbled |= self.assembler.observe(event.name, &event.data).is_err();
                 });
-                std::mem::take(&mut self.assembler).finish().ok()
+                Some(std::mem::take(&mut self.assembler).finish())
             }
             Shape::Whole(whole) => {
                 let message = serde_json::from_slice::<Value>(&whole).ok();
@@ -145,7 +145,10 @@ impl Relay {
         let is_whole = match self.meter.ending() {
             Ending::Complete => true,
             // All that matters has arrived when only the last event is missing.
-            Ending::Open => self.meter.has_totals(),
+            Ending::Open => {
+                let stops = message.as_ref().is_some_and(|it| it["stop_reason"].is_string());
+                self.meter.has_totals() && stops
+            }
             Ending::Failed(problem) => {
                 let failure = problem.failure(now, &self.hints);
                 return Err(Box::new(Fault { problem: problem.clone(), failure, is_lost: false }));

@@ -11,7 +11,7 @@ use polpo_policy::pool::{Command, Event, Pool};
 use tokio::sync::oneshot;
 
 use crate::clock::Clock;
-use crate::lease::Lease;
+use crate::lease::{Lease, Place};
 use crate::messages::{
     Acquire, Answer, Dispatch, Granted, Join, Observe, Settle, Snapshot, Withdraw,
 };
@@ -133,7 +133,7 @@ impl Handler<Acquire> for Scheduler {
         let ticket = Ticket(self.tickets_issued);
         self.waiters.insert(ticket, acquire.answer);
         self.step(Event::Requested { ticket, request: acquire.request }, ctx);
-        MessageResult(ticket)
+        MessageResult(Place::new(ticket, ctx.address().recipient()))
     }
 }
 

@@ -31,6 +31,21 @@ pub enum ExpectError {
     Schema(String),
 }
 
+/// What is wrong with an answer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Mismatch {
+    /// What was expected and is not there.
+    pub told: String,
+    /// The same for the model, which is not given the answer that is looked for.
+    pub hint: String,
+}
+
+impl Mismatch {
+    fn new(told: impl Into<String>, hint: &str) -> Self {
+        Self { told: told.into(), hint: hint.to_owned() }
+    }
+}
+
 /// An expectation ready to check answers.
 #[derive(Debug)]
 pub struct Expectation {
@@ -62,32 +77,36 @@ impl Expectation {
     /// Checks an answer.
     ///
     /// # Errors
-    /// A diagnosis addressed to the model: what was expected and is not there.
-    pub fn check(&self, answer: &str) -> Result<(), String> {
+    /// What was expected and is not there.
+    pub fn check(&self, answer: &str) -> Result<(), Mismatch> {
         if let Some(regex) = &self.regex
             && !regex.is_match(answer)
         {
-            return Err(format!("it does not match the regular expression `{regex}`"));
+            let told = format!("it does not match the regular expression `{regex}`");
+            return Err(Mismatch::new(told, "it is wrong, or not in the form that was asked for"));
         }
         if let Some(text) = self.contains.iter().find(|text| !answer.contains(text.as_str())) {
-            return Err(format!("it does not contain `{text}`"));
+            let told = format!("it does not contain `{text}`");
+            return Err(Mismatch::new(told, "something that it must contain is missing"));
         }
         if let Some(text) = &self.equals
             && answer.trim() != text.trim()
         {
-            return Err(format!("it is not exactly `{text}`"));
+            let told = format!("it is not exactly `{text}`");
+            return Err(Mismatch::new(told, "it is not exactly the right answer and nothing else"));
         }
         self.schema.as_ref().map_or(Ok(()), |schema| check_schema(schema, answer))
     }
 }
 
-fn check_schema(schema: &jsonschema::Validator, answer: &str) -> Result<(), String> {
+fn check_schema(schema: &jsonschema::Validator, answer: &str) -> Result<(), Mismatch> {
+    let same = |text: String| Mismatch { hint: text.clone(), told: text };
     let json: Value = serde_json::from_str(unfenced(answer))
-        .map_err(|error| format!("it is not JSON ({error})"))?;
+        .map_err(|error| same(format!("it is not JSON ({error})")))?;
     schema.validate(&json).map_err(|error| {
         let path = error.instance_path().to_string();
         let place = if path.is_empty() { "the top level" } else { &path };
-        format!("it does not satisfy the JSON schema: {} at {place}", error.masked())
+        same(format!("it does not satisfy the JSON schema: {} at {place}", error.masked()))
     })
 }
 
@@ -134,6 +153,15 @@ mod tests {
             let expectation = Expectation::compile(&spec).unwrap();
             assert_eq!(expectation.check(good), Ok(()), "{spec:?}");
             assert!(expectation.check(bad).is_err(), "{spec:?}");
+        }
+    }
+
+    #[test]
+    fn the_model_is_not_told_the_answer_that_is_looked_for() {
+        let equals = ExpectSpec { equals: Some("42".into()), ..ExpectSpec::default() };
+        for spec in [regex("#+ 42"), contains(&["42"]), equals] {
+            let mismatch = Expectation::compile(&spec).unwrap().check("17").unwrap_err();
+            assert!(mismatch.told.contains("42") && !mismatch.hint.contains("42"), "{mismatch:?}");
         }
     }
 

@@ -100,6 +100,30 @@ pub fn classify(now: Timestamp, evidence: &Evidence<'_>) -> Failure {
     }
 }
 
+/// Bytes of a request's body for a token, at the most: prose has four to five.
+const MOST_BYTES_PER_TOKEN: u64 = 6;
+
+/// What a failure means for a request of `body_bytes`. One that is larger than the limit itself,
+/// or refused while nothing of the limit is used, would be refused for ever, and each refusal would
+/// rest the profile for everyone: this profile does not suit it.
+#[must_use]
+pub fn of_request(failure: Failure, hints: &Hints, body_bytes: u64) -> Failure {
+    let Failure::Limited { dimension: Some(Dimension::InputTokens), .. } = failure else {
+        return failure;
+    };
+    let mut readings = hints.limits.iter();
+    match readings.find(|reading| reading.dimension == Dimension::InputTokens) {
+        // What remains is rounded to thousands.
+        Some(it)
+            if it.limit < body_bytes / MOST_BYTES_PER_TOKEN
+                || it.remaining.saturating_add(500) >= it.limit =>
+        {
+            Failure::Unsuited
+        }
+        Some(_) | None => failure,
+    }
+}
+
 /// The status that belongs to an `error.type`, for errors inside a stream that began with 200.
 #[must_use]
 pub fn status_of(kind: &str) -> u16 {
@@ -125,6 +149,10 @@ const MONEY_400: [&str; 4] = [
     "Third-party apps now draw from your extra usage",
 ];
 
+/// Words of a 403 that is about the credential itself (§5.2); "token" alone would also be a word of
+/// messages about tokens to read and write.
+const NAMES_KEY_403: [&str; 4] = ["api key", "api-key", "oauth authentication", "oauth token"];
+
 fn bad_request(evidence: &Evidence<'_>) -> Failure {
     let about_money = MONEY_400.iter().any(|start| evidence.message.starts_with(start));
     if about_money || evidence.code == "organization_on_hold" {
@@ -142,7 +170,7 @@ fn forbidden(evidence: &Evidence<'_>) -> Failure {
         return Failure::Rejected; // About the user profile that the request names.
     }
     let message = evidence.message.to_ascii_lowercase();
-    let names_key = ["api key", "api-key", "oauth", "token"].iter().any(|it| message.contains(it));
+    let names_key = NAMES_KEY_403.iter().any(|words| message.contains(words));
     if names_key { Failure::Revoked } else { Failure::Forbidden }
 }
 
@@ -168,6 +196,7 @@ fn limited(now: Timestamp, evidence: &Evidence<'_>) -> Failure {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::limits::LimitReading;
     use chrono::DateTime;
     use proptest::prelude::*;
 
@@ -220,7 +249,8 @@ mod tests {
             (402, "billing_error", "linked_organization_spend_limit_reached", "", no_money),
             (403, "permission_error", "", "Your API key does not have permission", Revoked),
             (403, "permission_error", "", "OAuth authentication is currently not allowed", Revoked),
-            (403, "permission_error", "", "model not available to you", Forbidden),
+            (403, "permission_error", "", "OAuth token does not meet scope requirement", Revoked),
+            (403, "permission_error", "", "1M input tokens are not available for you", Forbidden),
             (403, "forbidden", "", "Request not allowed", Forbidden),
             (403, "permission_error", "user_profile_not_billable", "", Rejected),
             (404, "not_found_error", "", "model: x", Rejected),
@@ -256,6 +286,22 @@ mod tests {
         for (status, kind, code, message, expected) in rows {
             assert_eq!(class(status, kind, code, message), expected, "{status} {code} {message}");
         }
+    }
+
+    #[test]
+    fn a_request_larger_than_the_limit_does_not_suit_the_profile_and_any_other_waits() {
+        let dimension = Dimension::InputTokens;
+        let limited = Failure::Limited { until: None, dimension: Some(dimension) };
+        let refused = |remaining, body_bytes| {
+            let reading = LimitReading { dimension, limit: 40_000, remaining, reset: None };
+            let mut hints = Hints::default();
+            hints.limits.push(reading);
+            of_request(limited, &hints, body_bytes)
+        };
+        assert_eq!(refused(1000, 250_000), Failure::Unsuited);
+        assert_eq!(refused(40_000, 180_000), Failure::Unsuited, "though nothing was used");
+        assert_eq!(refused(1000, 180_000), limited);
+        assert_eq!(of_request(limited, &Hints::default(), 1 << 40), limited);
     }
 
     #[test]

@@ -182,7 +182,7 @@ pub struct Pool {
     leases: BTreeMap<LeaseId, Holding>,
     leases_issued: u64,
     waiters: BTreeMap<Ticket, Waiter>,
-    lists: BTreeMap<ListKey, (u64, WaitList)>, // With the number of the lease it last got.
+    lists: BTreeMap<ListKey, WaitList>,
     parked: BTreeSet<(Timestamp, Ticket)>,
     deadlines: BTreeSet<(Timestamp, Ticket)>,
     thaws: BTreeSet<(Timestamp, ProfileId)>,
@@ -213,7 +213,8 @@ impl Pool {
     pub fn apply(&mut self, now: Timestamp, event: Event) -> Vec<Command> {
         self.now = self.now.max(now); // The wall clock may step back; the pool's time does not.
         let mut commands = Vec::new();
-        self.thaw();
+        // What has become free by now is for those who wait, before the event is looked at.
+        self.advance(&mut commands);
         match event {
             Event::Joined { profile, provider, slots } => self.join(profile, provider, slots),
             Event::Requested { ticket, request } => self.request(ticket, request, &mut commands),
@@ -223,10 +224,16 @@ impl Pool {
             }
             Event::Woke => {}
         }
-        self.unpark(&mut commands);
-        self.serve(&mut commands);
-        self.expire(&mut commands);
+        self.advance(&mut commands);
         commands
+    }
+
+    /// Ends what is over and serves whom it can.
+    fn advance(&mut self, commands: &mut Vec<Command>) {
+        self.thaw();
+        self.unpark(commands);
+        self.serve(commands);
+        self.expire(commands);
     }
 
     /// When the pool next wants an [`Event::Woke`]: the earliest end of a window, of a pause or
@@ -290,9 +297,6 @@ impl Pool {
             }
             seat.give_back(&class, granted_at, *verdict == Verdict::Success);
         });
-        self.thaws.extend(
-            self.seats.get(&profile).and_then(Seat::next_thaw).map(|at| (at, profile.clone())),
-        );
         if matches!(verdict, Verdict::Failed(failure) if !failure.is_fault()) {
             self.reconsider(&profile, commands);
         }
@@ -300,14 +304,10 @@ impl Pool {
 
     /// Ends every window that is over.
     fn thaw(&mut self) {
-        while let Some((at, _)) = self.thaws.first()
-            && *at <= self.now
-            && let Some((_, profile)) = self.thaws.pop_first()
-        {
-            let now = self.now;
+        let now = self.now;
+        while let Some((_, profile)) = self.thaws.first().filter(|(at, _)| *at <= now) {
+            let profile = profile.clone();
             self.update(&profile, |seat| seat.thaw(now));
-            let next = self.seats.get(&profile).and_then(Seat::next_thaw);
-            self.thaws.extend(next.map(|at| (at, profile)));
         }
     }
 
@@ -315,11 +315,11 @@ impl Pool {
     fn serve(&mut self, commands: &mut Vec<Command>) {
         loop {
             let servable = self.lists.iter().filter(|(key, _)| self.candidate(key).is_some());
-            let Some((key, _)) = servable.min_by_key(|(_, (turn, _))| *turn) else { return };
+            let Some((key, _)) = servable.min_by_key(|(_, list)| list.turn) else { return };
             let key = key.clone();
             let Some(profile) = self.candidate(&key) else { return };
-            let Some((turn, list)) = self.lists.get_mut(&key) else { return };
-            *turn = self.leases_issued + 1;
+            let Some(list) = self.lists.get_mut(&key) else { return };
+            list.turn = self.leases_issued + 1;
             let ticket = list.pop();
             if list.is_empty() {
                 self.lists.remove(&key);
@@ -364,11 +364,17 @@ impl Pool {
         Command::Grant { ticket, lease, profile, alternative, waited }
     }
 
-    /// Changes a seat and keeps the lanes true to it.
+    /// Changes a seat, and keeps the lanes and its next thaw true to it.
     fn update(&mut self, profile: &ProfileId, change: impl FnOnce(&mut Seat)) {
         self.reindex(profile, Lane::remove);
         if let Some(seat) = self.seats.get_mut(profile) {
+            let known = seat.next_thaw();
             change(seat);
+            let next = seat.next_thaw();
+            if next != known {
+                known.map(|at| self.thaws.remove(&(at, profile.clone())));
+                self.thaws.extend(next.map(|at| (at, profile.clone())));
+            }
         }
         self.reindex(profile, Lane::insert);
     }

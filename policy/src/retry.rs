@@ -16,10 +16,6 @@ pub const BATCH_PATIENCE: TimeDelta = TimeDelta::minutes(10);
 /// and a hundred profiles would turn one request into a hundred.
 const FAILOVERS_AT_ONCE: u32 = 4;
 
-/// How often a request may be refused by a limit. One that is larger than the limit itself is
-/// refused for ever, and each refusal rests a profile for everyone; any other gets through long before.
-const MOST_REFUSALS: u32 = 64;
-
 /// The first wait, doubled with each fault.
 const FIRST_DELAY: TimeDelta = TimeDelta::milliseconds(500);
 
@@ -40,8 +36,8 @@ pub enum Next {
 pub struct Course {
     patience: TimeDelta,
     faults: u32,
-    refusals: u32,
     first_fault: Option<Timestamp>,
+    due: Option<Timestamp>,
     avoid: BTreeMap<ProfileId, Option<Timestamp>>,
     not_before: Option<Timestamp>,
 }
@@ -53,10 +49,21 @@ impl Course {
         Self {
             patience,
             faults: 0,
-            refusals: 0,
             first_fault: None,
+            due: None,
             avoid: BTreeMap::new(),
             not_before: None,
+        }
+    }
+
+    /// Takes a grant into account: what the wait for it took beyond the pause after the last
+    /// fault was a wait for limits or places, and uses up no patience.
+    pub fn granted(&mut self, now: Timestamp) {
+        if let (Some(first), Some(due)) = (&mut self.first_fault, &mut self.due)
+            && now > *due
+        {
+            *first += now - *due;
+            *due = now;
         }
     }
 
@@ -74,11 +81,10 @@ impl Course {
     ) -> Next {
         match failure {
             Failure::Rejected => Next::GiveUp,
-            Failure::Limited { .. } => {
-                self.refusals += 1;
-                if self.refusals < MOST_REFUSALS { Next::Again } else { Next::GiveUp }
-            }
-            Failure::Unfunded { .. } | Failure::Revoked | Failure::Forbidden => Next::Again,
+            Failure::Limited { .. }
+            | Failure::Unfunded { .. }
+            | Failure::Revoked
+            | Failure::Forbidden => Next::Again,
             Failure::Unsuited => {
                 self.avoid.insert(profile.clone(), None);
                 Next::Again
@@ -93,6 +99,7 @@ impl Course {
         let first = *self.first_fault.get_or_insert(now);
         let again = now + delay(self.faults, jitter);
         self.faults += 1;
+        self.due = Some(again);
         if again - first > self.patience {
             return Next::GiveUp;
         }
@@ -158,15 +165,6 @@ mod tests {
     }
 
     #[test]
-    fn a_request_that_no_limit_has_room_for_is_given_up_in_the_end() {
-        let mut course = Course::new(BATCH_PATIENCE);
-        let limited = Failure::Limited { until: None, dimension: None };
-        let mut refused = || course.failed(START, &"a:1".into(), &limited, 0.0);
-        assert!((1..MOST_REFUSALS).all(|_| refused() == Next::Again));
-        assert_eq!(refused(), Next::GiveUp);
-    }
-
-    #[test]
     fn faults_are_given_up_after_ten_minutes_and_limits_have_no_clock() {
         let profile = ProfileId::from("a:1");
         let mut course = Course::new(BATCH_PATIENCE);
@@ -179,6 +177,20 @@ mod tests {
         assert!((20..30).contains(&calls), "{calls}");
         let limited = Failure::Limited { until: None, dimension: None };
         assert_eq!(course.failed(now + TimeDelta::days(1), &profile, &limited, 0.0), Next::Again);
+    }
+
+    #[test]
+    fn a_wait_for_limits_between_two_faults_uses_up_no_patience_and_a_slow_fault_does() {
+        let profile = ProfileId::from("a:1");
+        let mut course = Course::new(BATCH_PATIENCE);
+        let mut now = START;
+        for _ in 0..5 {
+            assert_eq!(course.failed(now, &profile, &Failure::Faulty, 0.0), Next::Again);
+            now += TimeDelta::hours(1);
+            course.granted(now);
+        }
+        now += BATCH_PATIENCE;
+        assert_eq!(course.failed(now, &profile, &Failure::Faulty, 0.0), Next::GiveUp);
     }
 
     #[test]

@@ -195,6 +195,31 @@ fn a_thousand_waiters_do_not_storm_a_profile_that_comes_back() {
 }
 
 #[test]
+fn a_newcomer_at_the_end_of_a_window_does_not_overtake_those_who_wait() {
+    let mut world = World::new(&[("a:1", 9)]);
+    world.ask(sonnet());
+    world.end(limited(&world, 60));
+    let waiter = world.ask(sonnet());
+    world.now += TimeDelta::seconds(61);
+    let newcomer = world.ask(sonnet()); // Before anyone woke the pool.
+    assert!(world.answers.contains_key(&waiter) && !world.answers.contains_key(&newcomer));
+}
+
+#[test]
+fn a_list_that_was_empty_for_a_moment_waits_for_its_turn() {
+    let mut world = World::new(&[("a:1", 1)]);
+    let opus = || wanting(&[("a", "opus")]);
+    world.ask(opus());
+    let patient: Vec<_> = (0..10).map(|_| world.ask(sonnet())).collect();
+    for _ in 0..10 {
+        world.ask(opus()); // Its list is empty again as soon as it is served.
+        world.end(Verdict::Success);
+    }
+    let served = patient.iter().filter(|ticket| world.answers.contains_key(ticket)).count();
+    assert!((5..=6).contains(&served), "{served}");
+}
+
+#[test]
 fn without_any_known_return_a_request_is_refused_at_once_and_so_are_those_that_wait() {
     let mut world = World::new(&[("a:1", 1)]);
     world.ask(sonnet());

@@ -119,15 +119,14 @@ impl Feed {
         let finished: HashMap<_, _> = finished
             .map_err(Stop::not_written)?
             .into_iter()
-            .map(|task| (task.custom_id, (task.request_sha256, task.succeeded)))
+            .map(|task| (task.custom_id.clone(), task))
             .collect();
         let mut open = Vec::with_capacity(chunk.len());
         for task in chunk {
-            match finished.get(task.id.as_str()) {
-                Some((sha256, true)) if *sha256 == task.sha256 => {
-                    bump(&self.counts.succeeded_before)
-                }
-                Some((sha256, false)) if *sha256 == task.sha256 && !self.retry_failed => {
+            match finished.get(task.id.as_str()).filter(|it| it.request_sha256 == task.sha256) {
+                Some(known) if known.succeeded => bump(&self.counts.succeeded_before),
+                // One that was begun again has costs that its old result does not tell.
+                Some(known) if !self.retry_failed && !known.begun_again => {
                     bump(&self.counts.failed_before);
                 }
                 Some(_) | None => open.push(task),
@@ -151,10 +150,14 @@ impl Feed {
         let expectation = task.expect.as_ref().map(Expectation::compile).transpose();
         let expectation =
             expectation.map_err(|error| Stop::usage(format!("{}: {error}", task.id)))?;
+        let mut model = task.model;
+        if self.simulated {
+            model.pin = None; // It names a profile of the real world.
+        }
         let job = Job {
             run: self.run,
             id: task.id.to_string(),
-            model: task.model,
+            model,
             question: Question {
                 fields: task.body,
                 max_tokens: u64::from(task.max_tokens),
@@ -216,12 +219,11 @@ impl Places {
                 places = places => places,
             };
             let running = Running::new(counts);
-            let outcome = agent.send(RunTask(job)).await;
-            drop(running);
             // An agent only goes away with the whole program.
-            if let Ok(outcome) = outcome {
-                let _ = ended.send(Ended { label, outcome }).await;
-            }
+            let Ok(task) = agent.send(RunTask(job)).await else { return };
+            let outcome = task.outcome().await;
+            drop(running);
+            let _ = ended.send(Ended { label, outcome }).await;
         }
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 
-use crate::exit::Stop;
+use crate::exit::{Exit, Stop};
 
 /// How long running tasks may take to end after the first Ctrl-C.
 pub(super) const GRACE: Duration = Duration::from_secs(30);
@@ -36,9 +36,13 @@ impl Default for Halt {
 }
 
 impl Halt {
-    /// Brakes, and remembers the first reason.
+    /// Brakes, and remembers why: the first reason, unless a later one is that nothing can be kept.
     pub(super) fn brake(&self, phase: Phase, why: Stop) {
-        self.why.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert(why);
+        let mut known = self.why.lock().unwrap_or_else(PoisonError::into_inner);
+        if known.is_none() || why.exit == Exit::NotWritten {
+            *known = Some(why);
+        }
+        drop(known);
         self.go(phase);
     }
 
@@ -78,10 +82,7 @@ impl Halt {
         };
         next().await;
         let message = "interrupted: the same command again continues";
-        self.brake(
-            Phase::Draining,
-            Stop { exit: crate::exit::Exit::Interrupted, message: message.to_owned() },
-        );
+        self.brake(Phase::Draining, Stop { exit: Exit::Interrupted, message: message.to_owned() });
         tokio::select! {
             () = next() => {}
             () = tokio::time::sleep(GRACE) => {}

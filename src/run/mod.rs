@@ -23,7 +23,7 @@ use tokio::sync::mpsc;
 use crate::cli::{Global, RunArgs};
 use crate::exit::{Exit, Stop};
 use crate::wiring::{self, Actors, Outlet, Shared};
-use count::Counts;
+use count::{Counts, get};
 use feed::Feed;
 use halt::Halt;
 pub(crate) use open::open_journal;
@@ -102,6 +102,8 @@ async fn execute(
     }
     match why {
         Some(stop) => Err(stop),
+        // Nothing is left over unless something was halted; if it is, that is no success.
+        None if counts.done() < get(&counts.total) => Ok(Exit::TasksFailed),
         None if counts.gauges().failed > 0 => Ok(Exit::TasksFailed),
         None => Ok(Exit::Success),
     }
@@ -129,14 +131,16 @@ async fn work(
         counts: counts.clone(),
         halt: halt.clone(),
     };
-    let sink = Sink { journal, run, results, counts: counts.clone(), halt: halt.clone() };
+    let (counts, halt) = (counts.clone(), halt.clone());
+    let brake = halt.clone();
+    let sink = Sink { journal, run, results, counts, halt, is_torn: false };
     let (send, ended) = mpsc::channel(OUTCOMES_WAITING);
     let work = async { tokio::join!(feed.work(send), sink.work(ended)).1 };
     let early = || Stop::usage("the run ended before its work did; please report it");
     tokio::select! {
         results = work => Ok(results),
         () = progress.show() => Err(early()),
-        () = halt.clone().listen() => Err(early()),
+        () = brake.listen() => Err(early()),
     }
 }
 

@@ -41,7 +41,10 @@ pub(super) fn plan(global: &Global, args: &RunArgs) -> Result<Plan, Stop> {
     let file = discover(&search, &process_env).map_err(Stop::usage)?;
     let is_simulated = args.simulate.is_some();
     let accounts = if is_simulated { Accounts::Simulated } else { Accounts::Real };
-    let config = load(file.as_deref(), accounts, &process_env).map_err(Stop::usage)?;
+    let mut config = load(file.as_deref(), accounts, &process_env).map_err(Stop::usage)?;
+    if is_simulated {
+        unpin(&mut config);
+    }
     let agent = pick_agent(&config, args.agent.as_deref())?;
     let rules = Rules { config: &config, agent: &agent, check_expect: &check_expect };
     let scan = scan(tasks.path(), &rules);
@@ -56,6 +59,14 @@ pub(super) fn plan(global: &Global, args: &RunArgs) -> Result<Plan, Stop> {
         scan,
         tasks,
     })
+}
+
+/// Pins name profiles of the real world, which a simulated run does not have.
+fn unpin(config: &mut Config) {
+    for agent in &mut config.agents {
+        let own = [&mut agent.model, &mut agent.retry.escalate_model];
+        agent.fallbacks.iter_mut().chain(own).for_each(|spec| spec.pin = None);
+    }
 }
 
 fn check_expect(spec: &ExpectSpec) -> Result<(), String> {
@@ -131,8 +142,13 @@ pub(super) fn results_path(args: &RunArgs) -> Result<PathBuf, Stop> {
     if args.tasks == Path::new("-") {
         return Err(Stop::usage("with tasks from standard input, name the results file with -o"));
     }
-    let ending = if args.simulate.is_some() { "simulated.results.jsonl" } else { "results.jsonl" };
-    Ok(args.tasks.with_extension(ending))
+    let ending =
+        if args.simulate.is_some() { ".simulated.results.jsonl" } else { ".results.jsonl" };
+    // Only `.jsonl` gives way: `tasks.v1` and `tasks.v2` must not share their results.
+    let is_jsonl = args.tasks.extension().is_some_and(|extension| extension == "jsonl");
+    let mut path = if is_jsonl { args.tasks.with_extension("") } else { args.tasks.clone() };
+    path.as_mut_os_string().push(ending);
+    Ok(path)
 }
 
 /// The profiles of the run.
@@ -150,8 +166,8 @@ pub(super) fn outlets(plan: &Plan) -> Result<Vec<Outlet>, Stop> {
     for warning in &found.warnings {
         tracing::warn!("{warning}");
     }
-    let needed = |provider: &ProviderId| found.profiles.iter().any(|it| it.provider == *provider);
-    if let Some(spec) = plan.scan.models.keys().find(|spec| !needed(&spec.provider)) {
+    let has = |provider: &ProviderId| found.profiles.iter().any(|it| it.provider == *provider);
+    if let Some(spec) = plan.scan.models.keys().find(|spec| !has(&spec.provider)) {
         return Err(Stop::no_credential(format!(
             "there is no credential for provider {}, which model {spec} needs: set {}, or name a key \
              in polpo.json under providers.{}; `--simulate` runs without any",
@@ -162,6 +178,9 @@ pub(super) fn outlets(plan: &Plan) -> Result<Vec<Outlet>, Stop> {
             },
             spec.provider,
         )));
+    }
+    for provider in models(&plan.config, &plan.scan).filter(|provider| !has(provider)) {
+        tracing::warn!(%provider, "there is no credential for a model to fall back or escalate to");
     }
     wiring::real_outlets(found.profiles)
 }

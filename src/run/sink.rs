@@ -35,18 +35,17 @@ pub(super) struct Sink {
     pub(super) counts: Arc<Counts>,
     /// The brake, for when results cannot be kept.
     pub(super) halt: Halt,
+    /// Whether appending to the results file has failed.
+    pub(super) is_torn: bool,
 }
 
 impl Sink {
     /// Works until the last sender is gone, then gives the results file back.
     pub(super) async fn work(mut self, mut ended: mpsc::Receiver<Ended>) -> ResultsFile {
         let mut group = Vec::with_capacity(GROUP);
-        let mut is_broken = false;
         while ended.recv_many(&mut group, GROUP).await > 0 {
-            let group = std::mem::take(&mut group);
-            // After a failure the rest is drained unkept: those tasks run again next time.
-            if !is_broken && let Err(stop) = self.keep(group).await {
-                is_broken = true;
+            // Whatever fails, the next group is tried: what is committed is not paid for again.
+            if let Err(stop) = self.keep(std::mem::take(&mut group)).await {
                 self.halt.brake(Phase::Now, stop);
             }
         }
@@ -63,7 +62,10 @@ impl Sink {
                     self.halt.brake(Phase::Draining, no_profile(&label));
                     continue;
                 }
-                Ending::Unrecorded(why) => return Err(Stop::not_written(why.as_str())),
+                Ending::Unrecorded(why) => {
+                    self.halt.brake(Phase::Now, Stop::not_written(why.as_str()));
+                    continue;
+                }
             }
             let line = finished(label, &outcome).map_err(Stop::not_written)?;
             lines.extend(line);
@@ -79,7 +81,20 @@ impl Sink {
             self.counts.ended(outcome);
         }
         let page: Vec<(i64, String)> = places.into_iter().zip(texts).collect();
-        self.results.append(&page).map_err(Stop::not_written)?;
+        self.append(&page).await
+    }
+
+    /// Appends committed lines. Once that has failed the file is left as it is, and the next start
+    /// appends what is missing.
+    async fn append(&mut self, page: &[(i64, String)]) -> Result<(), Stop> {
+        if self.is_torn {
+            return Ok(());
+        }
+        if let Err(error) = self.results.append(page) {
+            self.is_torn = true;
+            self.halt.brake(Phase::Draining, Stop::not_written(error));
+            return Ok(());
+        }
         let appended = self.results.appended();
         self.journal.record_appended(self.run.id, appended).await.map_err(Stop::not_written)
     }

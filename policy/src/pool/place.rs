@@ -2,6 +2,7 @@
 
 use super::gate::Cause;
 use super::lane::Lane;
+use super::queue::WaitList;
 use super::seat::Standing;
 use super::{Alternative, Command, Pool, Refusal, Request, Throttle, Wait};
 use crate::id::{LimitClass, ProfileId, ProviderId, Ticket};
@@ -203,7 +204,14 @@ impl Pool {
         }
         match &waiter.place {
             Place::Listed { key, .. } => {
-                self.lists.entry(key.clone()).or_default().1.push(&waiter.request.agent, ticket);
+                // A new list has its turn after those that have waited.
+                let turn = self.leases_issued;
+                let lane = self.lanes.get(&key.lane()).map(Lane::standing);
+                let list = self.lists.entry(key.clone()).or_insert_with(|| WaitList::after(turn));
+                list.push(&waiter.request.agent, ticket);
+                if matches!(lane, Some(Standing::Ready | Standing::Busy)) {
+                    list.expected = None; // It can be served, and has not looked any further.
+                }
             }
             Place::Parked(until) => {
                 self.parked.insert((*until, ticket));
@@ -221,7 +229,7 @@ impl Pool {
         let waiter = self.waiters.remove(&ticket)?;
         match &waiter.place {
             Place::Listed { key, .. } => {
-                if let Some((_, list)) = self.lists.get_mut(key) {
+                if let Some(list) = self.lists.get_mut(key) {
                     list.remove(&waiter.request.agent, ticket);
                     if list.is_empty() {
                         self.lists.remove(key);
@@ -258,7 +266,8 @@ impl Pool {
     }
 
     /// After a profile has become worse: lists that nobody can serve now look for alternatives,
-    /// and those that nobody ever will are sent away.
+    /// and those that nobody ever will are sent away. A burst of failures moves the return of a
+    /// profile a little with each, which is no reason for a thousand waiters to look again.
     pub(super) fn reconsider(&mut self, profile: &ProfileId, out: &mut Vec<Command>) {
         let Some(provider) = self.seats.get(profile).map(|seat| seat.provider.clone()) else {
             return;
@@ -270,17 +279,23 @@ impl Pool {
                 Some(pin) => self.pinned(&key.provider, &key.class, pin),
                 None => self.lane(&key.provider, &key.class).standing(),
             };
-            let is_gone = match standing {
+            let back = match standing {
                 Standing::Ready | Standing::Busy => continue,
-                Standing::Back(_) => false,
-                Standing::Gone => true,
+                Standing::Back(at) => Some(at),
+                Standing::Gone => None,
             };
-            let tickets = self.lists.get(&key).map(|(_, list)| list.tickets()).unwrap_or_default();
+            let Some(list) = self.lists.get_mut(&key) else { continue };
+            let known = list.expected.zip(back);
+            if known.is_some_and(|(known, back)| (back - known).abs() < LOOK_AGAIN) {
+                continue;
+            }
+            list.expected = back;
+            let tickets = list.tickets();
             let throttle = self.throttle(&key);
             for ticket in tickets {
                 let Some(waiter) = self.waiters.get_mut(&ticket) else { continue };
                 waiter.throttle = throttle;
-                if is_gone || waiter.request.alternatives.len() > 1 {
+                if back.is_none() || waiter.request.alternatives.len() > 1 {
                     self.replace(ticket, out);
                 }
             }
@@ -320,8 +335,8 @@ impl Pool {
     /// Who waits for what, most waiters first.
     #[must_use]
     pub fn waits(&self) -> Vec<Wait> {
-        let listed = self.lists.iter().map(|(key, (_, list))| {
-            let waiters = list.tickets().len();
+        let listed = self.lists.iter().map(|(key, list)| {
+            let waiters = list.len();
             let throttle = self.throttle(key);
             let (organization, until) = match self.blocker(key) {
                 Some((Cause::Limit { organization, .. }, until)) => (organization.clone(), until),

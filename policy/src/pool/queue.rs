@@ -4,15 +4,26 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::id::{AgentId, Ticket};
+use crate::limits::Timestamp;
 
 /// Waiters by agent. Tickets are issued in order, so the smallest is the oldest.
 #[derive(Clone, Debug, Default)]
 pub(super) struct WaitList {
     agents: BTreeMap<AgentId, BTreeSet<Ticket>>,
     last: Option<AgentId>,
+    /// The number of the lease it last got.
+    pub(super) turn: u64,
+    /// When its profiles were thought to be back when its waiters last looked for alternatives.
+    pub(super) expected: Option<Timestamp>,
 }
 
 impl WaitList {
+    /// An empty list that has its turn after those that had theirs before.
+    #[must_use]
+    pub(super) fn after(turn: u64) -> Self {
+        Self { turn, ..Self::default() }
+    }
+
     /// Adds a waiter.
     pub(super) fn push(&mut self, agent: &AgentId, ticket: Ticket) {
         self.agents.entry(agent.clone()).or_default().insert(ticket);
@@ -51,6 +62,12 @@ impl WaitList {
         let mut tickets: Vec<_> = self.agents.values().flatten().copied().collect();
         tickets.sort_unstable();
         tickets
+    }
+
+    /// How many wait.
+    #[must_use]
+    pub(super) fn len(&self) -> usize {
+        self.agents.values().map(BTreeSet::len).sum()
     }
 
     /// Whether nobody waits.

@@ -18,7 +18,7 @@ pub struct Ladders {
     pub billing_first: TimeDelta,
     /// The longest window after a billing failure.
     pub billing_longest: TimeDelta,
-    /// A billing failure is the first again when the last one is this long ago.
+    /// A billing failure is the first again when the last window ended this long ago.
     pub billing_memory: TimeDelta,
 }
 
@@ -92,7 +92,7 @@ pub struct Seat {
     whole: Gate,
     classes: BTreeMap<LimitClass, Gate>,
     billing_failures: u32,
-    last_billing_failure: Option<Timestamp>,
+    last_billing_end: Option<Timestamp>,
 }
 
 impl Seat {
@@ -108,7 +108,7 @@ impl Seat {
             whole: Gate::default(),
             classes: BTreeMap::new(),
             billing_failures: 0,
-            last_billing_failure: None,
+            last_billing_end: None,
         }
     }
 
@@ -226,21 +226,25 @@ impl Seat {
         stated: Option<Timestamp>,
         ladders: &Ladders,
     ) {
-        let is_news = self.whole.is_news(granted_at);
-        if is_news {
-            let is_forgotten =
-                self.last_billing_failure.is_none_or(|last| now - last > ladders.billing_memory);
-            let failures = if is_forgotten { 0 } else { self.billing_failures };
-            self.billing_failures = failures.saturating_add(1);
-        }
-        self.last_billing_failure = Some(now);
-        let doublings = self.billing_failures.saturating_sub(1).min(16);
-        let window = (ladders.billing_first * (1 << doublings)).min(ladders.billing_longest);
-        match stated {
-            Some(until) => self.whole.shut(Some(until.max(now)), Cause::Billing),
-            None if is_news => self.whole.shut(Some(now + window), Cause::Billing),
-            None => {}
-        }
+        let stated = stated.filter(|until| *until > now); // A date that is past promises nothing.
+        let until = match stated {
+            Some(until) => until,
+            None if !self.whole.is_news(granted_at) => return,
+            None => now + self.next_billing_window(now, ladders),
+        };
+        self.whole.shut(Some(until), Cause::Billing);
+        self.last_billing_end = self.last_billing_end.max(Some(until));
+    }
+
+    /// Counted from the end of the last window: within it no failure can show that there is
+    /// still no money, and the longest window is as long as the memory.
+    fn next_billing_window(&mut self, now: Timestamp, ladders: &Ladders) -> TimeDelta {
+        let is_forgotten =
+            self.last_billing_end.is_none_or(|end| now - end > ladders.billing_memory);
+        let failures = if is_forgotten { 0 } else { self.billing_failures };
+        self.billing_failures = failures.saturating_add(1);
+        let window = ladders.billing_first.checked_mul(1 << failures.min(16));
+        window.unwrap_or(TimeDelta::MAX).min(ladders.billing_longest)
     }
 
     /// Ends the windows that are over.
@@ -272,11 +276,18 @@ mod tests {
             fail(&mut seat, now, Failure::Unfunded { until: None });
             let until = now + TimeDelta::hours(hours);
             assert_eq!(seat.standing(&"any".into()), Standing::Back(until), "{hours} h");
-            now = until;
+            now = until + TimeDelta::seconds(1); // A call takes its time to fail.
         }
-        now += TimeDelta::hours(25);
+        now += TimeDelta::hours(24);
         fail(&mut seat, now, Failure::Unfunded { until: None });
         assert_eq!(seat.standing(&"any".into()), Standing::Back(now + TimeDelta::hours(5)));
+    }
+
+    #[test]
+    fn a_date_that_is_past_counts_as_none() {
+        let mut seat = Seat::new("a".into(), 4);
+        fail(&mut seat, at(9), Failure::Unfunded { until: Some(at(8)) });
+        assert_eq!(seat.standing(&"any".into()), Standing::Back(at(14)));
     }
 
     #[test]

@@ -82,4 +82,6 @@ pub struct FinishedTask {
     pub request_sha256: String,
     /// Whether it ended as [`ResultKind::Succeeded`].
     pub succeeded: bool,
+    /// Whether it was begun again since, and not ended.
+    pub begun_again: bool,
 }

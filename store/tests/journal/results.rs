@@ -5,13 +5,14 @@ use polpo_store::journal::{FinishedLine, FinishedTask, Journal, JournalError, Re
 
 use tokio::task::unconstrained;
 
-use crate::world::{line, on_both_journals, run};
+use crate::world::{line, on_both_journals, run, start};
 
 on_both_journals! {
     lines_come_back_whole_and_in_order_of_their_places,
     a_new_result_replaces_the_old_one_and_goes_to_the_end,
     a_task_twice_in_one_request_ends_as_the_last_says,
     finished_tasks_are_known_by_id_and_hash,
+    a_finished_task_that_was_begun_again_is_told_until_it_ends_again,
     results_committed_together_keep_their_order,
     one_refused_result_takes_no_other_with_it_but_all_of_its_request,
     what_would_break_the_results_file_is_refused,
@@ -49,7 +50,12 @@ async fn a_new_result_replaces_the_old_one_and_goes_to_the_end(journal: &dyn Jou
     let lines = journal.lines(id, 0, 10).await.unwrap();
     let places: Vec<_> = lines.iter().map(|(seq, _)| *seq).collect();
     assert_eq!(places, [seqs[0], seqs[2], seq]);
-    let t2 = FinishedTask { custom_id: "t2".into(), request_sha256: "new".into(), succeeded: true };
+    let t2 = FinishedTask {
+        custom_id: "t2".into(),
+        request_sha256: "new".into(),
+        succeeded: true,
+        begun_again: false,
+    };
     assert_eq!(journal.finished(id, vec!["t2".into()]).await.unwrap(), [t2]);
     assert_eq!(journal.find_run("/a").await.unwrap().unwrap().results, 3);
 
@@ -83,8 +89,24 @@ async fn finished_tasks_are_known_by_id_and_hash(journal: &dyn Journal) {
         custom_id: kind.into(),
         request_sha256: format!("hash of {kind}"),
         succeeded: kind == "succeeded",
+        begun_again: false,
     });
     assert_eq!(known, expected);
+}
+
+async fn a_finished_task_that_was_begun_again_is_told_until_it_ends_again(journal: &dyn Journal) {
+    let id = run(journal, "/a").await;
+    let begun_again = async || {
+        let known = journal.finished(id, vec!["t1".into()]).await.unwrap();
+        known[0].begun_again
+    };
+    journal.begin_call(start(id, "t1")).await.unwrap();
+    journal.finish(vec![line(id, "t1")]).await.unwrap();
+    assert!(!begun_again().await);
+    journal.begin_call(start(id, "t1")).await.unwrap();
+    assert!(begun_again().await);
+    journal.finish(vec![line(id, "t1")]).await.unwrap();
+    assert!(!begun_again().await);
 }
 
 async fn results_committed_together_keep_their_order(journal: &dyn Journal) {

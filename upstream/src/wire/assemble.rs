@@ -122,24 +122,23 @@ impl Assembler {
         }
     }
 
-    /// The message.
-    ///
-    /// # Errors
-    /// When the input of a tool is not JSON.
-    pub fn finish(self) -> Result<Value, serde_json::Error> {
+    /// The message. The input of a tool that was cut off in the middle stays the empty object it
+    /// began as: it cannot be told in JSON, and the message says by its `stop_reason` why.
+    #[must_use]
+    pub fn finish(self) -> Value {
         let mut message = self.message;
         let blocks = self.blocks.into_iter().filter(|block| !block.content.is_null());
         let content = blocks.map(|Block { mut content, input }| {
-            if !input.is_empty()
-                && let Some(content) = content.as_object_mut()
+            if let Some(content) = content.as_object_mut()
+                && let Ok(input) = serde_json::from_str(&input)
             {
-                content.insert("input".into(), serde_json::from_str(&input)?);
+                content.insert("input".into(), input);
             }
-            Ok(content)
+            content
         });
-        let content = content.collect::<Result<Vec<_>, serde_json::Error>>()?;
+        let content: Vec<_> = content.collect();
         message.insert("content".into(), Value::Array(content));
-        Ok(Value::Object(message))
+        Value::Object(message)
     }
 }
 
@@ -164,7 +163,7 @@ mod tests {
         for (name, data) in events {
             assembler.observe(name.as_bytes(), data.to_string().as_bytes()).unwrap();
         }
-        assembler.finish().unwrap()
+        assembler.finish()
     }
 
     fn delta(index: usize, delta: &Value) -> (&'static str, Value) {
@@ -227,6 +226,17 @@ mod tests {
             delta(0, &json!({"type": "input_json_delta", "partial_json": ""})),
         ]);
         assert_eq!(message["content"][0]["input"], json!({}));
+    }
+
+    #[test]
+    fn a_tool_call_that_was_cut_off_is_still_a_message() {
+        let message = assemble(&[
+            start(0, &json!({"type": "tool_use", "id": "t", "name": "n", "input": {}})),
+            delta(0, &json!({"type": "input_json_delta", "partial_json": "{\"city\": \"Os"})),
+            ("message_delta", json!({"delta": {"stop_reason": "max_tokens"}, "usage": {}})),
+        ]);
+        assert_eq!(message["content"][0]["input"], json!({}));
+        assert_eq!(message["stop_reason"], "max_tokens");
     }
 
     #[test]

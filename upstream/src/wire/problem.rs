@@ -54,14 +54,17 @@ impl Problem {
             code: text(&error["details"]["error_code"])
                 .or_else(|| text(&error["code"]))
                 .unwrap_or_default(),
-            message: message.unwrap_or_else(|| format!("upstream answered with status {status}")),
+            message: message.map_or_else(
+                || format!("upstream answered with status {status}"),
+                |message| redacted(&message),
+            ),
             request_id: text(&json["request_id"]),
         }
     }
 
     fn from_text(status: u16, text: &str) -> Self {
         let words = text.split_whitespace().collect::<Vec<_>>().join(" ");
-        let quote: String = words.chars().take(QUOTED_CHARS).collect();
+        let quote: String = redacted(&words).chars().take(QUOTED_CHARS).collect();
         Self {
             status,
             kind: kind(status, None),
@@ -98,6 +101,27 @@ impl Problem {
             "request_id": self.request_id,
         })
     }
+}
+
+/// The shortest run of key characters that is taken for a secret, whatever it begins with; request
+/// ids and UUIDs are shorter.
+const SECRET_CHARS: usize = 40;
+
+/// A message without what may be a credential that upstream, or a proxy, quotes back at us.
+fn redacted(message: &str) -> String {
+    let in_key = |c: char| c.is_ascii_alphanumeric() || "+/=_-".contains(c);
+    let mut text = String::with_capacity(message.len());
+    let mut rest = message;
+    while let Some(start) = rest.find(in_key) {
+        let end = rest[start..].find(|c| !in_key(c)).map_or(rest.len(), |length| start + length);
+        let word = &rest[start..end];
+        text.push_str(&rest[..start]);
+        let is_secret = word.starts_with("sk-") || word.len() >= SECRET_CHARS;
+        text.push_str(if is_secret { "[REDACTED]" } else { word });
+        rest = &rest[end..];
+    }
+    text.push_str(rest);
+    text
 }
 
 /// The types that the API's own clients know (facts/anthropic-api §5).
@@ -184,6 +208,16 @@ mod tests {
             let problem = problem(status, body);
             assert_eq!((problem.kind.as_str(), problem.message.as_str()), (kind, message));
         }
+    }
+
+    #[test]
+    fn a_credential_that_is_quoted_back_is_redacted_and_ids_are_not() {
+        let long = "a".repeat(SECRET_CHARS);
+        let message = format!("Incorrect API key: sk-ant-marked, {long}; request req_011CSim, é");
+        let body = serde_json::json!({ "error": { "message": message } }).to_string();
+        let told = "Incorrect API key: [REDACTED], [REDACTED]; request req_011CSim, é";
+        assert_eq!(problem(401, &body).message, told);
+        assert!(!problem(502, "<p>sk-ant-marked").message.contains("marked"));
     }
 
     #[test]

@@ -116,8 +116,11 @@ impl Books {
 
     pub(super) fn finished(&self, run: RunId, ids: Vec<String>) -> Vec<FinishedTask> {
         let known = ids.into_iter().filter_map(|id| {
-            let result = self.results.get(self.places.get(&(run, id))?)?;
+            let task = (run, id);
+            let result = self.results.get(self.places.get(&task)?)?;
+            let mut calls = self.tasks.get(&task).into_iter().flatten();
             Some(FinishedTask {
+                begun_again: calls.any(|call| self.calls[*call].id > result.last_call),
                 custom_id: result.line.custom_id.clone(),
                 request_sha256: result.line.request_sha256.clone(),
                 succeeded: result.line.kind == ResultKind::Succeeded,

@@ -23,7 +23,9 @@ pub(super) async fn finished(
     let mut tasks = Vec::new();
     for ids in ids.chunks(IDS) {
         let mut query = QueryBuilder::<Sqlite>::new(
-            "SELECT custom_id, request_sha256, kind FROM results WHERE run = ",
+            "SELECT custom_id, request_sha256, kind, EXISTS(SELECT 1 FROM calls \
+             WHERE calls.run = results.run AND calls.task = results.custom_id \
+             AND calls.id > results.last_call) FROM results WHERE run = ",
         );
         query.push_bind(run.0).push(" AND custom_id IN ");
         push_ids(&mut query, ids);
@@ -32,6 +34,7 @@ pub(super) async fn finished(
                 custom_id: row.try_get(0)?,
                 request_sha256: row.try_get(1)?,
                 succeeded: row.try_get::<&str, _>(2)? == ResultKind::Succeeded.label(),
+                begun_again: row.try_get(3)?,
             });
         }
     }

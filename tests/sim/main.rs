@@ -1,0 +1,32 @@
+//! The actors in virtual time: real scheduler, profiles and agents, a paused clock, no socket.
+
+#[cfg(test)]
+mod expect;
+#[cfg(test)]
+mod fairness;
+#[cfg(test)]
+mod faults;
+#[cfg(test)]
+mod hangup;
+#[cfg(test)]
+mod journal;
+#[cfg(test)]
+mod limits;
+#[cfg(test)]
+mod metering;
+#[cfg(test)]
+mod metrics;
+#[cfg(test)]
+mod money;
+#[cfg(test)]
+mod rejected;
+#[cfg(test)]
+mod repeat;
+#[cfg(test)]
+mod reply;
+#[cfg(test)]
+mod script;
+#[cfg(test)]
+mod system;
+#[cfg(test)]
+mod world;
