@@ -80,8 +80,8 @@ pub struct Snapshot {
     pub profiles: Vec<(ProfileState, usize)>,
     /// Who waits for what, most waiters first.
     pub waits: Vec<Wait>,
-    /// How long until the first wait ends, if that is known.
-    pub soonest: Option<std::time::Duration>,
+    /// How long until the first of the waits ends, if that is known.
+    pub first_ends_in: Option<std::time::Duration>,
     /// How many requests wait.
     pub queued: usize,
     /// How many leases are out.

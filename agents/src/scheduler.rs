@@ -83,14 +83,14 @@ impl Scheduler {
         use ProfileState::{Cooling, Disabled, Probing, Ready, Revoked};
         let states = [Ready, Cooling, Probing, Disabled, Revoked];
         let waits = self.pool.waits();
-        let soonest = waits.iter().filter_map(|wait| wait.until).min();
+        let first_until = waits.first().and_then(|wait| wait.until);
         Snapshot {
             profiles: states
                 .into_iter()
                 .map(|state| (state, self.pool.count(state)))
                 .filter(|(_, count)| *count > 0)
                 .collect(),
-            soonest: soonest.map(|at| self.clock.until(at)),
+            first_ends_in: first_until.map(|at| self.clock.until(at)),
             waits,
             queued: self.pool.queued(),
             leased: self.pool.leased(),

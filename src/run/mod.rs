@@ -82,7 +82,7 @@ async fn execute(
     progress.begin(&opened.lost);
     let server = args.metrics_addr.map(|address| progress.serve(address)).transpose()?;
 
-    let (journal, run) = (opened.journal.clone(), opened.run.clone());
+    let (journal, run, lost) = (opened.journal.clone(), opened.run.clone(), opened.lost.clone());
     let halt = Halt::default();
     let results = work(args, &plan, opened, (actors, &counts, &halt, &progress)).await?;
     progress.end().await;
@@ -94,9 +94,15 @@ async fn execute(
         results.tidy(&*journal).await.map_err(Stop::not_written)?;
         let written = args.metrics_file.as_deref().map(|path| write_metrics(path, &metrics));
         let (limit, elapsed) = (args.limit, progress.elapsed());
-        let (journal, counts) = (&*journal, &*counts);
-        let summary =
-            summary::Summary { journal, run: &run, counts, tasks_in_file: tasks, limit, elapsed };
+        let summary = summary::Summary {
+            journal: &*journal,
+            run: &run,
+            counts: &counts,
+            tasks_in_file: tasks,
+            limit,
+            elapsed,
+            lost: &lost,
+        };
         summary.show(args.json).await?;
         written.transpose()?;
     }

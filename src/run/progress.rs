@@ -26,9 +26,6 @@ const DRAW_EVERY: Duration = Duration::from_millis(250);
 /// How often a line is written where nobody draws over it.
 const LINE_EVERY: Duration = Duration::from_secs(5);
 
-/// Lost calls that are listed one by one.
-const LOST_SHOWN: usize = 10;
-
 /// The display of a run.
 pub(super) struct Progress {
     counts: Arc<Counts>,
@@ -77,12 +74,9 @@ impl Progress {
             lost.len(),
             dollars(charged)
         ));
-        for call in lost.iter().take(LOST_SHOWN) {
+        for call in lost {
             let (task, model, profile) = (&call.task, &call.model, &call.profile);
             self.line(&format!("  task {task}, attempt {}, {model} on {profile}", call.attempt));
-        }
-        if lost.len() > LOST_SHOWN {
-            self.line(&format!("  and {} more", lost.len() - LOST_SHOWN));
         }
     }
 
@@ -231,7 +225,7 @@ fn waiting(snapshot: &Snapshot) -> Option<String> {
         }
         Throttle::Cooldown => format!("recovering from a limit or a fault{whose}"),
     };
-    let time = snapshot.soonest.filter(|_| wait.until.is_some());
+    let time = snapshot.first_ends_in;
     let time = time.map(|it| format!(", {:.1} s", it.as_secs_f64())).unwrap_or_default();
     Some(format!("{} waiting, {what}{time}", snapshot.queued))
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{Cell, CellAlignment, Table};
 use polpo_policy::price::Nanodollars;
-use polpo_store::journal::{CostQuery, CostReport, CostRow, Group, Journal, Run};
+use polpo_store::journal::{CostQuery, CostReport, CostRow, Group, Journal, LostCall, Run};
 use serde::Serialize;
 
 use super::count::{Counts, get};
@@ -28,6 +28,8 @@ pub(super) struct Summary<'a> {
     pub(super) limit: Option<u64>,
     /// How long it took.
     pub(super) elapsed: Duration,
+    /// Calls that were in flight when an earlier process ended.
+    pub(super) lost: &'a [LostCall],
 }
 
 #[derive(Serialize)]
@@ -47,6 +49,18 @@ struct Report<'a> {
     models: Vec<ModelRow<'a>>,
     failures: std::collections::BTreeMap<&'static str, u64>,
     failed_before: u64,
+    lost_calls: Vec<Lost<'a>>,
+}
+
+/// A call that was in flight when an earlier process ended.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Lost<'a> {
+    task: &'a str,
+    attempt: u32,
+    model: &'a str,
+    profile: &'a str,
+    charged_usd: Nanodollars,
 }
 
 #[derive(Serialize)]
@@ -97,13 +111,17 @@ impl Summary<'_> {
             models: costs.rows.iter().map(row).collect(),
             failures: reasons.clone(),
             failed_before: get(&self.counts.failed_before),
+            lost_calls: self.lost.iter().map(lost).collect(),
         }
     }
 
-    /// What the whole file would cost, after a pilot of some of it.
+    /// What the whole file will have cost, if what a pilot of some of it left over costs what its
+    /// tasks did.
     fn projection(&self, costs: &CostReport) -> Option<Nanodollars> {
         let limit = self.limit.filter(|limit| *limit < self.tasks_in_file)?;
-        projected(costs.total.cost, self.counts.done(), self.tasks_in_file - limit)
+        let (cost, ended) = (self.counts.cost(), self.counts.ended_now());
+        let rest = projected(cost, ended, self.tasks_in_file - limit)?.0 - cost.0;
+        Some(costs.total.cost + Nanodollars(rest))
     }
 
     fn table(&self, costs: &CostReport) -> Table {
@@ -165,6 +183,16 @@ impl Summary<'_> {
         }
         lines.push(format!("results: {}", self.run.results_path));
         lines.join("\n")
+    }
+}
+
+fn lost(call: &LostCall) -> Lost<'_> {
+    Lost {
+        task: &call.task,
+        attempt: call.attempt,
+        model: call.model.as_str(),
+        profile: call.profile.as_str(),
+        charged_usd: call.reserved,
     }
 }
 

@@ -85,7 +85,7 @@ fn without_a_fallback_it_waits_for_the_soonest_and_is_served_then() {
             let snapshot = world.observe().await;
             assert_eq!((snapshot.queued, snapshot.leased), (1, 0));
             assert_eq!(snapshot.profiles, [(ProfileState::Cooling, 2)]);
-            assert_eq!(snapshot.soonest.unwrap().as_secs(), 59);
+            assert_eq!(snapshot.first_ends_in.unwrap().as_secs(), 59);
             assert!(matches!(snapshot.waits[0].throttle, Throttle::Limit(_)));
         };
         let (outcome, ()) = tokio::join!(world.ask("one"), look);
