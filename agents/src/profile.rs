@@ -8,9 +8,6 @@ use polpo_upstream::transport::{Sending, Transport};
 
 use crate::messages::Dispatch;
 
-/// Mailbox places: senders hold a lease, so no more can be under way than there are slots.
-const MAILBOX: usize = 4096;
-
 /// One credential profile.
 pub struct Profile {
     credential: Credential,
@@ -27,10 +24,6 @@ impl Profile {
 
 impl Actor for Profile {
     type Context = Context<Self>;
-
-    fn started(&mut self, ctx: &mut Self::Context) {
-        ctx.set_mailbox_capacity(MAILBOX);
-    }
 }
 
 impl Handler<Dispatch> for Profile {
