@@ -170,7 +170,9 @@ async fn read(desk: &Desk, model: &ModelSpec, mut relay: Relay, sent: Instant) -
     let relayed = relay.finish(desk.clock.now());
     let meter = Box::new(relayed.meter);
     match relayed.result {
-        Ok(message) => (Called::Answered(message), Charge::Metered(meter)),
+        Ok(message) if meter.has_totals() => (Called::Answered(message), Charge::Metered(meter)),
+        // An answer without figures was not free.
+        Ok(message) => (Called::Answered(message), Charge::Reserved(meter)),
         Err(fault) => {
             let charge =
                 if fault.is_lost { Charge::Reserved(meter) } else { Charge::Metered(meter) };

@@ -80,12 +80,10 @@ impl Scheduler {
     }
 
     fn snapshot(&self) -> Snapshot {
-        use ProfileState::{Cooling, Disabled, Probing, Ready, Revoked};
-        let states = [Ready, Cooling, Probing, Disabled, Revoked];
         let waits = self.pool.waits();
         let first_until = waits.first().and_then(|wait| wait.until);
         Snapshot {
-            profiles: states
+            profiles: ProfileState::ALL
                 .into_iter()
                 .map(|state| (state, self.pool.count(state)))
                 .filter(|(_, count)| *count > 0)
@@ -99,7 +97,7 @@ impl Scheduler {
 
     fn publish(&self) {
         for (profile, seat) in self.pool.seats() {
-            self.metrics.set_profile_state(profile, seat.state().label());
+            self.metrics.set_profile_state(profile, seat.state());
             let gauges = ProfileGauges {
                 in_flight: seat.in_flight,
                 cooldown_until: seat.cooling_until(),

@@ -7,6 +7,7 @@ use polpo_policy::id::{AgentId, LimitClass, ProfileId};
 use polpo_policy::limits::Dimension;
 use polpo_policy::model::model_label;
 use polpo_policy::pool::Throttle;
+use polpo_policy::pool::seat::ProfileState;
 use polpo_policy::usage::BillingClass;
 use prometheus::{IntGauge, Registry, TextEncoder};
 use thiserror::Error;
@@ -16,9 +17,6 @@ use crate::families::Families;
 use crate::family::Family;
 use crate::label::{Label, Surface};
 use crate::names::Names;
-
-/// The values of `profile_state`'s `state` label.
-const PROFILE_STATES: [&str; 5] = ["ready", "cooling", "probing", "disabled", "revoked"];
 
 /// Every series this process exports. Built once, passed down; never a global.
 ///
@@ -179,12 +177,11 @@ impl Metrics {
         set(&self.families.leases_in_flight, leases);
     }
 
-    /// The state a profile is in: `ready`, `cooling`, `probing`, `disabled` or `revoked`.
-    pub fn set_profile_state(&self, profile: &ProfileId, state: &'static str) {
-        debug_assert!(PROFILE_STATES.contains(&state), "no state of a profile: {state}");
+    /// The state a profile is in.
+    pub fn set_profile_state(&self, profile: &ProfileId, state: ProfileState) {
         let profile = self.profile(profile);
-        for other in PROFILE_STATES {
-            let labels = [profile.clone(), other.into()];
+        for other in ProfileState::ALL {
+            let labels = [profile.clone(), other.label().into()];
             self.families.profiles.state.set(labels, i64::from(other == state));
         }
     }

@@ -11,6 +11,7 @@ use polpo_metrics::{
 use polpo_policy::id::{AgentId, ProfileId};
 use polpo_policy::limits::Dimension;
 use polpo_policy::pool::Throttle;
+use polpo_policy::pool::seat::ProfileState;
 use polpo_policy::price::{PriceList, PriceOverride, Rate};
 use polpo_policy::usage::{Terms, Usage};
 
@@ -108,14 +109,14 @@ fn addresses_are_masked_in_every_family_unless_names_are_to_be_shown() {
 fn a_profile_is_in_one_state() {
     let metrics = Metrics::new(false).unwrap();
     let profile = ProfileId::from("anthropic:key-1f0c9a2b");
-    for state in ["ready", "cooling", "probing", "disabled", "revoked", "ready"] {
+    for state in ProfileState::ALL {
         metrics.set_profile_state(&profile, state);
         let series = series(&metrics, "polpo_profile_state");
         assert_eq!(series.len(), 5);
         let [set] = &*series.iter().filter(|line| line.ends_with(" 1")).collect::<Vec<_>>() else {
             panic!("{series:?}");
         };
-        assert!(set.contains(&format!("state=\"{state}\"")), "{set}");
+        assert!(set.contains(&format!("state=\"{}\"", state.label())), "{set}");
     }
 }
 
@@ -198,7 +199,7 @@ fn feed_profile(metrics: &Metrics, profile: &ProfileId) {
     metrics.call_ended(profile, model, "succeeded");
     metrics.spent(&spending);
     metrics.failed_over(profile, "overloaded");
-    metrics.set_profile_state(profile, "cooling");
+    metrics.set_profile_state(profile, ProfileState::Cooling);
     let gauges = ProfileGauges {
         in_flight: 2,
         cooldown_until: DateTime::from_timestamp_millis(1_768_386_660_250),

@@ -44,7 +44,8 @@ pub(super) fn show(config: &Config, scan: &Scan, as_json: bool) -> Result<Exit, 
                 let usage =
                     Usage { input: input / tasks, output: output / tasks, ..Usage::default() };
                 let cost = prices.cost(spec.model.as_str(), &usage, Terms::default())?;
-                Some((0..tasks).map(|_| cost.total()).sum())
+                let all = i64::try_from(tasks).unwrap_or(i64::MAX).saturating_mul(cost.total().0);
+                Some(Nanodollars(all))
             };
             Row {
                 model: spec.to_string(),

@@ -69,8 +69,8 @@ impl Feed {
         let reading = tokio::task::spawn_blocking(move || reader.read(&send));
         let mut places = Places::new(&self);
         let mut running = JoinSet::new();
-        // Twice as many tasks as run are at hand, so that one agent's queue does not hold up
-        // another's, in bounded memory.
+        // Twice as many tasks as run are at hand, so that an agent with few places holds up
+        // another's tasks later, in bounded memory.
         let ahead = self.concurrency.saturating_mul(2) as usize;
         'feeding: loop {
             let chunk = tokio::select! {

@@ -6,8 +6,8 @@ use polpo_policy::price::Nanodollars;
 use polpo_upstream::error::TransportError;
 
 use crate::reply::{
-    Canned, INPUT, OUTPUT, Step, begins, error_event, limited, overloaded, says, starts, stream,
-    unreachable,
+    Canned, INPUT, OUTPUT, Step, begins, error_event, limited, overloaded, says, starts,
+    stop_event, stream, unreachable,
 };
 use crate::system::simulate;
 use crate::world::{OPUS, SONNET, World, answer, error, pass, price, price_of, spec};
@@ -85,6 +85,19 @@ fn a_failed_call_costs_what_upstream_may_have_worked() {
             assert_eq!(ended.spent.calls, 2, "{what}");
         });
     }
+}
+
+#[test]
+fn an_answer_without_figures_costs_its_reservation() {
+    simulate(async || {
+        let world = World::new(&["a"]).await;
+        world.script.on("a", [begins("fine").then(stop_event())]);
+        let ended = world.ask("one").await;
+        assert_eq!(answer(&ended), "fine");
+        let row = world.rows()[0].clone();
+        assert_eq!(row.end.unwrap().cost, row.start.reserved);
+        assert!(ended.spent.cost > Nanodollars(0) && ended.spent.cost == row.start.reserved);
+    });
 }
 
 #[test]

@@ -64,7 +64,7 @@ pub(crate) fn ends(text: &str, stop_reason: &str) -> Canned {
     begins(text)
         .then(Step::Text(event("content_block_stop", json!({"index": 0}))))
         .then(Step::Text(event("message_delta", delta)))
-        .then(Step::Text(event("message_stop", json!({}))))
+        .then(stop_event())
 }
 
 /// The beginning of an answer, `text` included.
@@ -89,6 +89,11 @@ pub(crate) fn starts() -> Canned {
 pub(crate) fn stream() -> Canned {
     let headers = vec![("content-type", "text/event-stream".to_owned())];
     Canned { delay: Duration::ZERO, head: Ok(200), headers, steps: Vec::new() }
+}
+
+/// The end of a stream.
+pub(crate) fn stop_event() -> Step {
+    Step::Text(event("message_stop", json!({})))
 }
 
 /// An error in a stream.

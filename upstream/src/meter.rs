@@ -23,7 +23,6 @@ pub enum Ending {
 pub struct Meter {
     usage: UsageReport,
     model: Option<String>,
-    has_started: bool,
     has_totals: bool,
     has_content: bool,
     ending: Ending,
@@ -58,7 +57,6 @@ impl Meter {
         match event.name {
             b"content_block_delta" | b"content_block_start" => self.has_content = true,
             b"message_start" => {
-                self.has_started = true;
                 if let Ok(start) = serde_json::from_slice::<MessageStart>(&event.data) {
                     self.take(start.message);
                 }
@@ -79,8 +77,8 @@ impl Meter {
     /// Meters a message that came in one piece instead of a stream.
     pub fn observe_message(&mut self, message: &[u8]) {
         if let Ok(message) = serde_json::from_slice::<Message>(message) {
+            (self.has_content, self.has_totals) = (true, message.usage.is_some());
             self.take(message);
-            (self.has_started, self.has_content, self.has_totals) = (true, true, true);
             self.ending = Ending::Complete;
         }
     }
@@ -100,12 +98,6 @@ impl Meter {
     #[must_use]
     pub fn model(&self) -> Option<&str> {
         self.model.as_deref()
-    }
-
-    /// Whether upstream has begun a message: from then on it may bill.
-    #[must_use]
-    pub const fn has_started(&self) -> bool {
-        self.has_started
     }
 
     /// Whether content has arrived.
@@ -161,10 +153,10 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_that_breaks_off_has_started_but_has_no_totals() {
+    fn a_stream_that_breaks_off_has_content_but_no_totals() {
         let cut = STREAM.find("event: message_delta").unwrap();
         let meter = meter([&STREAM.as_bytes()[..cut]]);
-        assert!(meter.has_started() && meter.has_content() && !meter.has_totals());
+        assert!(meter.has_content() && !meter.has_totals());
         assert_eq!(*meter.ending(), Ending::Open);
     }
 

@@ -63,6 +63,10 @@ pub enum ProfileState {
 }
 
 impl ProfileState {
+    /// Every state.
+    pub const ALL: [Self; 5] =
+        [Self::Ready, Self::Cooling, Self::Probing, Self::Disabled, Self::Revoked];
+
     /// The value of the `state` label.
     #[must_use]
     pub const fn label(self) -> &'static str {
