@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use crate::bucket::Bucket;
 use crate::clock::{Clock, SimTime};
+use crate::growth::Growth;
 use crate::scenario::Rates;
 
 /// A thing that is limited.
@@ -12,9 +13,12 @@ pub(crate) enum Dimension {
     Requests,
     InputTokens,
     OutputTokens,
+    /// How fast use may grow; no header tells of it.
+    Growth,
 }
 
 impl Dimension {
+    /// What there are buckets for.
     const ALL: [Self; 3] = [Self::Requests, Self::InputTokens, Self::OutputTokens];
 
     /// As error messages call it.
@@ -23,6 +27,7 @@ impl Dimension {
             Self::Requests => "requests",
             Self::InputTokens => "input tokens",
             Self::OutputTokens => "output tokens",
+            Self::Growth => "growth",
         }
     }
 
@@ -31,6 +36,7 @@ impl Dimension {
             Self::Requests => "requests",
             Self::InputTokens => "input-tokens",
             Self::OutputTokens => "output-tokens",
+            Self::Growth => "growth",
         }
     }
 }
@@ -44,25 +50,31 @@ pub(crate) struct Refusal {
     pub(crate) wait: Duration,
 }
 
-/// The buckets of one (organisation, limit class); `None` is unlimited.
+/// What an organisation, or a workspace, may use of one limit class; `None` is unlimited.
 #[derive(Clone, Debug)]
 pub(crate) struct Allowance {
     buckets: [Option<Bucket>; 3],
+    growth: Option<Growth>,
 }
 
 impl Allowance {
     pub(crate) fn full(rates: &Rates, now: SimTime) -> Self {
-        let rates = [
-            rates.requests_per_minute,
-            rates.input_tokens_per_minute,
-            rates.output_tokens_per_minute,
+        let bucket = |limit: Option<u64>| limit.map(|limit| Bucket::full(limit, now));
+        let of_requests = |limit| Bucket::of_seconds(rates.burst_seconds, limit, now);
+        let buckets = [
+            rates.requests_per_minute.map(of_requests),
+            bucket(rates.input_tokens_per_minute),
+            bucket(rates.output_tokens_per_minute),
         ];
-        Self { buckets: rates.map(|rate| rate.map(|per_minute| Bucket::full(per_minute, now))) }
+        Self { buckets, growth: rates.acceleration.map(|limit| Growth::new(limit, now)) }
     }
 
-    /// Charges a request and its input on arrival, all or nothing. Output is charged as it is
-    /// produced, so here it only must not be overdrawn.
-    pub(crate) fn admit(&mut self, now: SimTime, input_tokens: u64) -> Result<(), Refusal> {
+    /// Whether a request would be refused now, and for what: the limit that binds longest. Output
+    /// is charged as it is produced, so here it only must not be overdrawn.
+    ///
+    /// # Errors
+    /// If it would be.
+    pub(crate) fn check(&mut self, now: SimTime, input_tokens: u64) -> Result<(), Refusal> {
         self.refill(now);
         let refusals =
             Dimension::ALL.into_iter().zip(&self.buckets).filter_map(|(dimension, bucket)| {
@@ -70,16 +82,21 @@ impl Allowance {
                 let wait = match dimension {
                     Dimension::Requests => bucket.wait_for(1),
                     Dimension::InputTokens => bucket.wait_for(input_tokens),
-                    Dimension::OutputTokens => bucket.wait_for_any(),
+                    Dimension::OutputTokens | Dimension::Growth => bucket.wait_for_any(),
                 }?;
                 Some(Refusal { dimension, limit: bucket.limit(), wait })
             });
-        if let Some(longest) = refusals.max_by_key(|refusal| refusal.wait) {
-            return Err(longest);
-        }
+        let grown = self.growth.as_ref().and_then(|growth| growth.refusal(now, input_tokens));
+        refusals.chain(grown).max_by_key(|refusal| refusal.wait).map_or(Ok(()), Err)
+    }
+
+    /// Charges a request and its input.
+    pub(crate) fn charge(&mut self, input_tokens: u64) {
         self.take(Dimension::Requests, 1);
         self.take(Dimension::InputTokens, input_tokens);
-        Ok(())
+        if let Some(growth) = &mut self.growth {
+            growth.current += input_tokens;
+        }
     }
 
     /// Charges output as it is produced.
@@ -118,10 +135,13 @@ impl Allowance {
         for bucket in self.buckets.iter_mut().flatten() {
             bucket.refill(now);
         }
+        if let Some(growth) = &mut self.growth {
+            growth.roll(now);
+        }
     }
 
     fn take(&mut self, dimension: Dimension, tokens: u64) {
-        if let Some(bucket) = &mut self.buckets[dimension as usize] {
+        if let Some(Some(bucket)) = self.buckets.get_mut(dimension as usize) {
             bucket.take(tokens);
         }
     }
@@ -131,7 +151,7 @@ impl Allowance {
 fn stated(dimension: Dimension, bucket: &Bucket) -> u64 {
     match dimension {
         Dimension::Requests => bucket.remaining(),
-        Dimension::InputTokens | Dimension::OutputTokens => {
+        Dimension::InputTokens | Dimension::OutputTokens | Dimension::Growth => {
             (bucket.remaining() + 500) / 1000 * 1000
         }
     }
@@ -146,27 +166,33 @@ mod tests {
             requests_per_minute: requests,
             input_tokens_per_minute: input,
             output_tokens_per_minute: output,
+            burst_seconds: 60,
+            acceleration: None,
         };
         Allowance::full(&rates, SimTime(0))
+    }
+
+    fn admit(allowance: &mut Allowance, input_tokens: u64) -> Result<(), Refusal> {
+        allowance.check(SimTime(0), input_tokens).inspect(|()| allowance.charge(input_tokens))
     }
 
     #[test]
     fn a_refused_request_is_charged_nothing() {
         let mut allowance = allowance(Some(2), Some(100), None);
-        let refusal = allowance.admit(SimTime(0), 101).unwrap_err();
+        let refusal = admit(&mut allowance, 101).unwrap_err();
         assert_eq!(refusal.dimension, Dimension::InputTokens);
-        assert_eq!(allowance.admit(SimTime(0), 100), Ok(()));
-        assert_eq!(allowance.admit(SimTime(0), 0), Ok(()), "the refused one took no request");
-        assert!(allowance.admit(SimTime(0), 0).is_err());
+        assert_eq!(admit(&mut allowance, 100), Ok(()));
+        assert_eq!(admit(&mut allowance, 0), Ok(()), "the refused one took no request");
+        assert!(admit(&mut allowance, 0).is_err());
     }
 
     #[test]
     fn the_dimension_with_the_longest_wait_is_the_one_that_is_named() {
         let mut allowance = allowance(Some(60), Some(60_000), Some(600));
         for _ in 0..60 {
-            allowance.admit(SimTime(0), 500).unwrap();
+            admit(&mut allowance, 500).unwrap();
         }
-        let refusal = allowance.admit(SimTime(0), 50_000).unwrap_err();
+        let refusal = admit(&mut allowance, 50_000).unwrap_err();
         assert_eq!((refusal.dimension, refusal.limit), (Dimension::InputTokens, 60_000));
         assert_eq!(refusal.wait, Duration::from_secs(20));
     }
@@ -175,9 +201,9 @@ mod tests {
     fn output_counts_when_produced_and_only_an_overdrawn_bucket_refuses() {
         let mut allowance = allowance(None, None, Some(600));
         allowance.produced(SimTime(0), 599);
-        assert_eq!(allowance.admit(SimTime(0), 1_000_000), Ok(()));
+        assert_eq!(admit(&mut allowance, 1_000_000), Ok(()));
         allowance.produced(SimTime(0), 101);
-        let refusal = allowance.admit(SimTime(0), 1).unwrap_err();
+        let refusal = admit(&mut allowance, 1).unwrap_err();
         assert_eq!(refusal.dimension, Dimension::OutputTokens);
         assert!(refusal.wait > Duration::from_secs(10) && refusal.wait < Duration::from_secs(11));
     }
@@ -186,7 +212,7 @@ mod tests {
     async fn headers_round_tokens_to_thousands_and_leave_out_what_is_unlimited() {
         let clock = Clock::new(1000);
         let mut limited = allowance(Some(50), Some(30_000), Some(8_000));
-        limited.admit(SimTime(0), 1_600).unwrap();
+        admit(&mut limited, 1_600).unwrap();
         let headers = limited.headers(&clock);
         let value = |name: &str| {
             let name = format!("anthropic-ratelimit-{name}");

@@ -1,18 +1,53 @@
-//! What the model says: reasoning of a drawn length, then an answer that is right as often as
-//! the scenario wants.
+//! What the model says: thoughts, then tool calls, structured output or prose, as far as there is
+//! room for it.
 
 use crate::draw::Draws;
 use crate::estimate;
-use crate::request::Ask;
+use crate::instance::instance;
+use crate::prose;
+use crate::request::{Ask, Thinking, Tool, ToolChoice};
 use crate::scenario::Scenario;
+use crate::signature::sign;
 
 /// A finished answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Answer {
-    pub(crate) text: String,
+pub(crate) struct Said {
+    pub(crate) blocks: Vec<Block>,
     pub(crate) stop: Stop,
-    /// Tokens that were generated; a stop sequence is generated, but not part of the text.
+    /// Tokens that were generated, thoughts included; a stop sequence is generated, but not part
+    /// of the text.
     pub(crate) output_tokens: u64,
+    /// Of these, for thinking.
+    pub(crate) thinking_tokens: u64,
+}
+
+/// A block of content.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Block {
+    Thinking {
+        /// Empty if the client did not want to see it.
+        shown: String,
+        signature: String,
+        tokens: u64,
+    },
+    Text(String),
+    ToolUse {
+        id: String,
+        name: String,
+        /// JSON.
+        input: String,
+    },
+}
+
+impl Block {
+    /// Tokens that its generation took.
+    pub(crate) fn tokens(&self) -> u64 {
+        match self {
+            Self::Thinking { tokens, .. } => *tokens,
+            Self::Text(text) => estimate::text(text),
+            Self::ToolUse { name, input, .. } => estimate::text(name) + estimate::text(input),
+        }
+    }
 }
 
 /// Why generation ended.
@@ -20,7 +55,11 @@ pub(crate) struct Answer {
 pub(crate) enum Stop {
     EndTurn,
     MaxTokens,
+    /// The window is full before `max_tokens` is reached.
+    ContextWindow,
     Sequence(String),
+    ToolUse,
+    Refusal,
 }
 
 impl Stop {
@@ -29,114 +68,160 @@ impl Stop {
         match self {
             Self::EndTurn => "end_turn",
             Self::MaxTokens => "max_tokens",
+            Self::ContextWindow => "model_context_window_exceeded",
             Self::Sequence(_) => "stop_sequence",
+            Self::ToolUse => "tool_use",
+            Self::Refusal => "refusal",
         }
     }
 
     /// As `stop_sequence` has it.
     pub(crate) fn sequence(&self) -> Option<&str> {
         match self {
-            Self::EndTurn | Self::MaxTokens => None,
             Self::Sequence(sequence) => Some(sequence),
+            Self::EndTurn
+            | Self::MaxTokens
+            | Self::ContextWindow
+            | Self::ToolUse
+            | Self::Refusal => None,
         }
     }
 }
 
-/// Median length of an answer in tokens, and the spread of its logarithm.
-const LENGTH: (f64, f64) = (120.0, 0.5);
-
-/// Answers a request.
-pub(crate) fn answer(scenario: &Scenario, ask: &Ask, draws: Draws) -> Answer {
-    let last_line = scenario.answers.get(&ask.first).map(|right| {
-        // Not by the count of requests: asking the same again gets the same answer, and only a
-        // conversation that went on gets another chance.
-        let draws = Draws::new(scenario.seed, &ask.first, &ask.model.id, ask.turns);
-        let accuracy = scenario.accuracy.get(&ask.model.class).copied().unwrap_or(1.0);
-        match draws.uniform("right") < accuracy {
-            true => format!("#### {right}"),
-            false => format!("#### {}", wrong_answer(right, draws)),
-        }
-    });
-    let whole = written(last_line.as_deref(), draws);
-    cut(whole, ask)
+/// Answers a request that `organization` made.
+pub(crate) fn answer(scenario: &Scenario, ask: &Ask, draws: Draws, organization: &str) -> Said {
+    let mut said =
+        Said { blocks: Vec::new(), stop: Stop::EndTurn, output_tokens: 0, thinking_tokens: 0 };
+    let mut room = Room::of(ask);
+    if let Thinking::On { shown } = ask.thinking {
+        think(&mut said, &mut room, shown, scenario.seed, draws, organization);
+    }
+    if room.is_full {
+        said.stop = room.stop;
+        return said;
+    }
+    let calls = tools_to_call(scenario, ask, draws);
+    if calls.is_empty() {
+        speak(&mut said, room, scenario, ask, draws);
+    } else {
+        call_tools(&mut said, room, &calls, draws);
+    }
+    said
 }
 
-/// Another number than the right one.
-fn wrong_answer(right: &str, draws: Draws) -> String {
-    let off = 1 + draws.below("wrong", 0, 9);
-    let digits: String = right.chars().filter(|&c| c != ',' && c != '$').collect();
-    match digits.trim().parse::<i64>() {
-        Ok(number) => number.saturating_sub_unsigned(off).to_string(),
-        Err(_) => off.to_string(),
+/// The tokens that may still be generated.
+struct Room {
+    tokens: u64,
+    /// Why generation ends when there are none.
+    stop: Stop,
+    is_full: bool,
+}
+
+impl Room {
+    fn of(ask: &Ask) -> Self {
+        let window = ask.model.context_tokens.saturating_sub(ask.input_tokens);
+        let stop = if window < ask.max_tokens { Stop::ContextWindow } else { Stop::MaxTokens };
+        let tokens = ask.max_tokens.min(window);
+        Self { tokens, stop, is_full: tokens == 0 }
+    }
+
+    /// Takes room for a text, which is cut if there is too little.
+    fn take(&mut self, text: &mut String) -> u64 {
+        let most = estimate::bytes_of(self.tokens);
+        if text.len() > most {
+            text.truncate(text.floor_char_boundary(most));
+            self.is_full = true;
+        }
+        let tokens = estimate::text(text);
+        self.tokens = self.tokens.saturating_sub(tokens);
+        tokens
     }
 }
 
-fn written(last_line: Option<&str>, draws: Draws) -> String {
-    let tokens = draws.lognormal("length", LENGTH.0, LENGTH.1);
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a few hundred")]
-    let length = estimate::bytes_of(tokens as u64);
-    let reserved = last_line.map_or(0, |line| line.len() + 1);
-    let mut text = String::with_capacity(length + 80);
-    for index in 0.. {
-        let at = draws.below("sentence", index, SENTENCES.len() as u64);
-        let sentence = usize::try_from(at).ok().and_then(|at| SENTENCES.get(at)).unwrap_or(&"So.");
-        if index >= 2 && text.len() + reserved + sentence.len() / 2 > length {
-            break;
-        }
-        if !text.is_empty() {
-            text.push(' ');
-        }
-        text.push_str(sentence);
+fn think(
+    said: &mut Said,
+    room: &mut Room,
+    is_shown: bool,
+    seed: u64,
+    draws: Draws,
+    organization: &str,
+) {
+    let mut thought = prose::thought(draws);
+    let tokens = room.take(&mut thought);
+    if tokens == 0 {
+        return;
     }
-    if let Some(line) = last_line {
-        text.push('\n');
-        text.push_str(line);
-    }
-    text
+    let shown = if is_shown { thought } else { String::new() };
+    let signature = sign(seed, organization, &shown, draws);
+    said.blocks.push(Block::Thinking { shown, signature, tokens });
+    said.thinking_tokens = tokens;
+    said.output_tokens = tokens;
 }
 
-/// Ends a text where `max_tokens` or a stop sequence ends it.
-fn cut(mut text: String, ask: &Ask) -> Answer {
-    let mut stop = Stop::EndTurn;
-    let room = estimate::bytes_of(ask.max_tokens);
-    if text.len() > room {
-        text.truncate(text.floor_char_boundary(room));
-        stop = Stop::MaxTokens;
+fn speak(said: &mut Said, mut room: Room, scenario: &Scenario, ask: &Ask, draws: Draws) {
+    let mut text = match &ask.format {
+        Some(schema) => instance(schema, draws).to_string(),
+        None => prose::answer(scenario, ask, draws),
+    };
+    let mut tokens = room.take(&mut text);
+    if room.is_full {
+        said.stop = room.stop;
     }
     let found = ask.stop_sequences.iter().filter_map(|s| text.find(s).map(|at| (at, s)));
     if let Some((at, sequence)) = found.min_by_key(|(at, _)| *at) {
-        text.truncate(at + sequence.len());
-        let output_tokens = estimate::text(&text);
+        tokens = estimate::text(&text[..at + sequence.len()]);
         text.truncate(at);
-        return Answer { text, stop: Stop::Sequence(sequence.clone()), output_tokens };
+        said.stop = Stop::Sequence(sequence.clone());
     }
-    let output_tokens = estimate::text(&text);
-    Answer { text, stop, output_tokens }
+    said.output_tokens += tokens;
+    if !text.is_empty() {
+        said.blocks.push(Block::Text(text));
+    }
 }
 
-/// Sentences that could be said of any problem.
-const SENTENCES: [&str; 20] = [
-    "Let me work through this step by step.",
-    "First I write down what is given and what is asked.",
-    "The quantities are related, so I take them one at a time.",
-    "I start with the part that does not depend on anything else.",
-    "That gives an intermediate result which the next step needs.",
-    "Now I combine it with the second quantity.",
-    "The units agree, so the numbers can be added directly.",
-    "Next comes the part that changes over time.",
-    "I multiply before I subtract, because the total has to be known first.",
-    "This is where a careless reading would go wrong.",
-    "Checking the other direction leads to the same figure.",
-    "What remains is the difference between the two amounts.",
-    "Dividing it evenly leaves nothing over.",
-    "I keep the exact value and round only at the end.",
-    "The remaining condition is already satisfied.",
-    "Putting the pieces together, the picture is complete.",
-    "A quick estimate confirms the order of magnitude.",
-    "Each of the cases contributes the same share.",
-    "The last step follows from the previous two.",
-    "So the result can now be stated.",
-];
+/// One call in four comes with a second one beside it, where the client allows that.
+const PARALLEL_CALLS: u64 = 4;
+
+/// Which tools the model calls: what it is told to, and by itself once a turn.
+fn tools_to_call<'a>(scenario: &Scenario, ask: &'a Ask, draws: Draws) -> Vec<&'a Tool> {
+    let drawn = |index: u64| {
+        let at = draws.below("tool", index, ask.tools.len() as u64);
+        usize::try_from(at).ok().and_then(|at| ask.tools.get(at))
+    };
+    let first = match &ask.tool_choice {
+        ToolChoice::None => None,
+        ToolChoice::Named(name) => ask.tools.iter().find(|tool| tool.name == *name),
+        ToolChoice::Any => drawn(0),
+        // Else a loop of tool calls would never end.
+        ToolChoice::Auto if ask.answers_tool => None,
+        ToolChoice::Auto if draws.uniform("uses tool") < scenario.tool_use_rate => drawn(0),
+        ToolChoice::Auto => None,
+    };
+    let has_second = ask.parallel_tools && draws.below("parallel", 0, PARALLEL_CALLS) == 0;
+    let is_free = matches!(ask.tool_choice, ToolChoice::Auto | ToolChoice::Any);
+    let second = if has_second && is_free && first.is_some() { drawn(1) } else { None };
+    first.into_iter().chain(second).collect()
+}
+
+fn call_tools(said: &mut Said, mut room: Room, tools: &[&Tool], draws: Draws) {
+    said.stop = Stop::ToolUse;
+    for (index, tool) in (0_u64..).zip(tools) {
+        let draws = draws.again(index);
+        let call = Block::ToolUse {
+            id: format!("toolu_01{}", draws.id("tool use", 22)),
+            name: tool.name.clone(),
+            input: instance(&tool.schema, draws).to_string(),
+        };
+        let tokens = call.tokens();
+        if tokens > room.tokens {
+            said.stop = room.stop;
+            return;
+        }
+        room.tokens -= tokens;
+        said.output_tokens += tokens;
+        said.blocks.push(call);
+    }
+}
 
 #[cfg(test)]
 mod tests {
@@ -164,23 +249,34 @@ mod tests {
         Scenario::from_json(&text, "test").unwrap()
     }
 
-    fn say(scenario: &Scenario, ask: &Ask, nth: u64) -> Answer {
-        answer(scenario, ask, Draws::new(scenario.seed, &ask.first, &ask.model.id, nth))
+    fn say(scenario: &Scenario, ask: &Ask, nth: u64) -> Said {
+        answer(scenario, ask, Draws::new(scenario.seed, &ask.first, &ask.model.id, nth), "org")
+    }
+
+    impl Said {
+        /// The text, where there is nothing else.
+        fn text(&self) -> &str {
+            match self.blocks.as_slice() {
+                [] => "",
+                [Block::Text(text)] => text,
+                other => panic!("{other:?}"),
+            }
+        }
     }
 
     #[test]
     fn a_right_answer_is_the_last_line_after_some_reasoning() {
         let said = say(&scenario(1.0), &ask(json!({})), 0);
-        assert!(said.text.ends_with("\n#### 1,042"), "{}", said.text);
-        assert!(said.text.lines().next().unwrap().matches('.').count() >= 2);
+        assert!(said.text().ends_with("\n#### 1,042"), "{}", said.text());
+        assert!(said.text().lines().next().unwrap().matches('.').count() >= 2);
         assert_eq!(said.stop, Stop::EndTurn);
-        assert_eq!(said.output_tokens, said.text.len().div_ceil(4) as u64);
+        assert_eq!(said.output_tokens, said.text().len().div_ceil(4) as u64);
     }
 
     #[test]
     fn a_wrong_answer_ends_with_another_number() {
         let said = say(&scenario(0.0), &ask(json!({})), 0);
-        let number: i64 = said.text.rsplit_once("\n#### ").unwrap().1.parse().unwrap();
+        let number: i64 = said.text().rsplit_once("\n#### ").unwrap().1.parse().unwrap();
         assert_ne!(number, 1042);
     }
 
@@ -190,7 +286,7 @@ mod tests {
         let is_right = |turns: usize, nth: u64| {
             let mut messages = vec![json!({"role": "user", "content": "What is 6 x 7?"})];
             messages.extend((1..turns).map(|_| json!({"role": "user", "content": "Again."})));
-            say(&scenario, &ask(json!({"messages": messages})), nth).text.ends_with("1,042")
+            say(&scenario, &ask(json!({"messages": messages})), nth).text().ends_with("1,042")
         };
         let by_turns: Vec<_> = (1..40).map(|turns| is_right(turns, 0)).collect();
         assert!(by_turns.contains(&true) && by_turns.contains(&false));
@@ -202,10 +298,10 @@ mod tests {
     #[test]
     fn max_tokens_cuts_the_answer_and_its_last_line_is_lost() {
         let said = say(&scenario(1.0), &ask(json!({"max_tokens": 10})), 0);
-        assert_eq!((said.text.len(), said.output_tokens), (40, 10));
+        assert_eq!((said.text().len(), said.output_tokens), (40, 10));
         assert_eq!(said.stop, Stop::MaxTokens);
         let nothing = say(&scenario(1.0), &ask(json!({"max_tokens": 0})), 0);
-        assert_eq!((nothing.text.as_str(), nothing.output_tokens), ("", 0));
+        assert_eq!((nothing.text(), nothing.output_tokens), ("", 0));
         assert_eq!(nothing.stop, Stop::MaxTokens);
     }
 
@@ -214,8 +310,8 @@ mod tests {
         let whole = say(&scenario(1.0), &ask(json!({})), 0);
         let said = say(&scenario(1.0), &ask(json!({"stop_sequences": ["#", "zzz", "\n####"]})), 0);
         assert_eq!(said.stop, Stop::Sequence("\n####".into()));
-        assert_eq!(said.text, whole.text.split_once('\n').unwrap().0);
-        assert_eq!(said.output_tokens, (said.text.len() + 5).div_ceil(4) as u64);
+        assert_eq!(said.text(), whole.text().split_once('\n').unwrap().0);
+        assert_eq!(said.output_tokens, (said.text().len() + 5).div_ceil(4) as u64);
     }
 
     #[test]
@@ -226,6 +322,6 @@ mod tests {
         lengths.sort_unstable();
         assert!((95..130).contains(&lengths[500]), "median {}", lengths[500]);
         assert!(lengths[1000] < 600 && lengths[0] >= 10);
-        assert!(!say(&scenario, &ask, 0).text.contains("####"));
+        assert!(!say(&scenario, &ask, 0).text().contains("####"));
     }
 }

@@ -25,6 +25,11 @@ pub struct Tokens {
 }
 
 impl Tokens {
+    /// Written to the prompt cache for however long.
+    pub(crate) const fn cache_write(&self) -> u64 {
+        self.cache_write_5m + self.cache_write_1h
+    }
+
     fn add(&mut self, more: &Self) {
         self.cache_read += more.cache_read;
         self.cache_write_1h += more.cache_write_1h;
@@ -38,7 +43,9 @@ impl Tokens {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct AccountBook {
-    /// Requests answered with an injected fault (529 or 500).
+    /// Token counts that were answered.
+    pub counted: u64,
+    /// Requests answered with an injected error.
     pub faulted: u64,
     /// Requests answered with 400 or 404: nothing was generated.
     pub invalid: u64,
@@ -46,12 +53,14 @@ pub struct AccountBook {
     pub nanodollars: i64,
     /// Requests answered with 429.
     pub refused: u64,
-    /// Requests that came with a key of this account; the sum of the four outcomes.
+    /// Requests that came with a key of this account; the sum of the six outcomes.
     pub requests: u64,
     /// Requests for which generation started; those in flight are not yet in the tokens.
     pub served: u64,
     /// Tokens of the ended generations.
     pub tokens: Tokens,
+    /// Requests refused for want of money.
+    pub unpaid: u64,
 }
 
 /// What became of the requests whose first user message is one and the same.
@@ -88,6 +97,7 @@ pub(crate) enum Outcome {
     Served,
     Refused,
     Faulted,
+    Unpaid,
 }
 
 /// The books as they are kept: cheap to write, compact for millions of messages.
@@ -136,6 +146,7 @@ impl Ledger {
             }
             Outcome::Refused => account.refused += 1,
             Outcome::Faulted => account.faulted += 1,
+            Outcome::Unpaid => account.unpaid += 1,
         }
     }
 
@@ -143,6 +154,7 @@ impl Ledger {
         match outcome {
             // Faults must be remembered until then, or the same draw would fault for ever.
             Outcome::Served if !self.keeps_messages => drop(self.messages.remove(&key)),
+            Outcome::Unpaid => {}
             Outcome::Refused if !self.keeps_messages => {}
             Outcome::Served => self.messages.entry(key).or_default().served += 1,
             Outcome::Refused => self.messages.entry(key).or_default().refused += 1,
@@ -150,11 +162,17 @@ impl Ledger {
         }
     }
 
-    pub(crate) fn record_invalid(&mut self, account: usize) {
+    /// Records what has nothing to do with a message: an invalid request, a count.
+    pub(crate) fn record_other(&mut self, account: usize, tally: fn(&mut AccountBook) -> &mut u64) {
         if let Some(account) = self.accounts.get_mut(account) {
             account.requests += 1;
-            account.invalid += 1;
+            *tally(account) += 1;
         }
+    }
+
+    /// What the ended generations of an account cost.
+    pub(crate) fn spent(&self, account: usize) -> i64 {
+        self.accounts.get(account).map_or(0, |account| account.nanodollars)
     }
 
     pub(crate) fn record_unauthenticated(&mut self) {
@@ -174,6 +192,7 @@ impl Ledger {
     pub(crate) fn snapshot<'a>(&self, names: impl Iterator<Item = &'a str>) -> Books {
         let mut total = AccountBook::default();
         for account in &self.accounts {
+            total.counted += account.counted;
             total.faulted += account.faulted;
             total.invalid += account.invalid;
             total.nanodollars += account.nanodollars;
@@ -181,6 +200,7 @@ impl Ledger {
             total.requests += account.requests;
             total.served += account.served;
             total.tokens.add(&account.tokens);
+            total.unpaid += account.unpaid;
         }
         let mut messages = BTreeMap::<String, MessageBook>::new();
         for ((first, _), book) in &self.messages {

@@ -8,17 +8,26 @@ use crate::clock::SimTime;
 /// nanoseconds. Levels are integers, so refilling in small steps loses nothing.
 const TOKEN: i128 = 60_000_000_000;
 
-/// A bucket that holds one minute's worth and is full at the start.
+/// A bucket that is full at the start.
 #[derive(Clone, Debug)]
 pub(crate) struct Bucket {
     per_minute: u64,
+    capacity: i128,
     level: i128,
     at: SimTime,
 }
 
 impl Bucket {
+    /// A bucket that holds one minute's worth.
     pub(crate) fn full(per_minute: u64, now: SimTime) -> Self {
-        Self { per_minute, level: i128::from(per_minute) * TOKEN, at: now }
+        Self::of_seconds(60, per_minute, now)
+    }
+
+    /// A bucket that holds less or more than a minute's worth, but at least one token.
+    pub(crate) fn of_seconds(seconds: u64, per_minute: u64, now: SimTime) -> Self {
+        let capacity = i128::from(per_minute) * TOKEN * i128::from(seconds) / 60;
+        let capacity = capacity.max(TOKEN);
+        Self { per_minute, capacity, level: capacity, at: now }
     }
 
     pub(crate) const fn limit(&self) -> u64 {
@@ -29,7 +38,7 @@ impl Bucket {
     pub(crate) fn refill(&mut self, now: SimTime) {
         let elapsed = i128::from(now.0.saturating_sub(self.at.0));
         self.at = self.at.max(now);
-        self.level = (self.level + elapsed * i128::from(self.per_minute)).min(self.capacity());
+        self.level = (self.level + elapsed * i128::from(self.per_minute)).min(self.capacity);
     }
 
     /// How long until `tokens` are there; `None` if they are.
@@ -56,21 +65,17 @@ impl Bucket {
 
     /// How long until the bucket is full.
     pub(crate) fn until_full(&self) -> Duration {
-        self.until(self.capacity())
+        self.until(self.capacity)
     }
 
     fn wait_for_level(&self, level: i128) -> Option<Duration> {
-        (self.level < level).then(|| self.until(level.min(self.capacity())))
+        (self.level < level).then(|| self.until(level.min(self.capacity)))
     }
 
     fn until(&self, level: i128) -> Duration {
         let missing = u128::try_from(level - self.level).unwrap_or(0);
         let nanos = missing.div_ceil(u128::from(self.per_minute.max(1)));
         Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
-    }
-
-    fn capacity(&self) -> i128 {
-        i128::from(self.per_minute) * TOKEN
     }
 }
 
@@ -120,6 +125,16 @@ mod tests {
         assert_eq!(bucket.wait_for_any(), None);
         bucket.refill(at(1000 * SECOND));
         assert_eq!(bucket.remaining(), 60);
+    }
+
+    #[test]
+    fn a_bucket_of_a_second_lets_a_second_s_worth_come_at_once() {
+        let mut bucket = Bucket::of_seconds(1, 120, at(0));
+        bucket.take(2);
+        assert_eq!(bucket.wait_for(1), Some(Duration::from_millis(500)));
+        bucket.refill(at(60 * SECOND));
+        assert_eq!(bucket.remaining(), 2);
+        assert_eq!(Bucket::of_seconds(1, 30, at(0)).remaining(), 1, "never less than one");
     }
 
     #[test]

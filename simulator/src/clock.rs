@@ -36,6 +36,11 @@ impl Clock {
         Duration::from_nanos(narrow(nanos))
     }
 
+    /// The wall time now, which stands still with a paused tokio clock.
+    pub(crate) fn wall(&self) -> DateTime<Utc> {
+        self.wall + TimeDelta::from_std(self.start.elapsed()).unwrap_or_default()
+    }
+
     /// The wall time a simulated duration from now, rounded up to a second, in RFC 3339.
     pub(crate) fn stamp_after(&self, simulated: Duration) -> String {
         let real = self.start.elapsed() + self.real(simulated);

@@ -45,6 +45,11 @@ impl Draws {
         Self(u64::from_le_bytes([a, b, c, d, e, f, g, h]))
     }
 
+    /// Other draws for the `nth` thing of the same kind.
+    pub(crate) fn again(self, nth: u64) -> Self {
+        Self(self.bits("again", nth))
+    }
+
     /// Sixty-four bits for the `index`th draw for a purpose.
     pub(crate) fn bits(self, purpose: &str, index: u64) -> u64 {
         let purpose = purpose.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {

@@ -21,9 +21,8 @@ pub(crate) struct Generation {
 }
 
 impl Generation {
-    pub(crate) fn new(core: Arc<Core>, account: usize, ask: &Ask, age: u64) -> Self {
-        let tokens = Tokens { input: ask.input_tokens, ..Tokens::default() };
-        Self { core, account, model: ask.model, terms: ask.terms, tokens, age }
+    pub(crate) fn new(core: Arc<Core>, account: usize, ask: &Ask, input: Tokens, age: u64) -> Self {
+        Self { core, account, model: ask.model, terms: ask.terms, tokens: input, age }
     }
 
     /// Charges output tokens to the limits now and to the bill at the end.

@@ -1,9 +1,11 @@
 //! The simulator without a socket: a transport, for tests in virtual time and for dry runs.
 
 use futures_util::stream;
+use polpo_upstream::error::TransportError;
 use polpo_upstream::transport::{Call, Reply, Sending, Transport};
 
 use crate::simulator::Simulator;
+use crate::timeline::Broken;
 
 /// Carries calls to a simulator in the same process.
 #[derive(Clone, Debug)]
@@ -21,13 +23,13 @@ impl Transport for InMemory {
     fn send(&self, call: Call) -> Sending {
         let simulator = self.0.clone();
         Box::pin(async move {
-            let mut answer = simulator.answer(&call);
-            answer.timeline.open().await;
-            let body = stream::unfold(answer.timeline, |mut timeline| async move {
+            let mut response = simulator.answer(&call);
+            response.timeline.open().await.map_err(|Broken| TransportError::Broken)?;
+            let body = stream::unfold(response.timeline, |mut timeline| async move {
                 let bytes = timeline.next().await?;
-                Some((Ok(bytes), timeline))
+                Some((bytes.map_err(|Broken| TransportError::Broken), timeline))
             });
-            Ok(Reply { status: answer.status, headers: answer.headers, body: Box::pin(body) })
+            Ok(Reply { status: response.status, headers: response.headers, body: Box::pin(body) })
         })
     }
 }

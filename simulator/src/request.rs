@@ -26,6 +26,40 @@ pub(crate) struct Ask {
     pub(crate) terms: Terms,
     /// Whether the answer's usage names its speed: only if the request did.
     pub(crate) names_speed: bool,
+    pub(crate) thinking: Thinking,
+    pub(crate) tools: Vec<Tool>,
+    pub(crate) tool_choice: ToolChoice,
+    pub(crate) parallel_tools: bool,
+    pub(crate) format: Option<Value>,
+    pub(crate) signed: Vec<Signed>,
+    pub(crate) answers_tool: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Thinking {
+    Off,
+    On { shown: bool },
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Tool {
+    pub(crate) name: String,
+    pub(crate) schema: Value,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) enum ToolChoice {
+    Auto,
+    Any,
+    Named(String),
+    None,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct Signed {
+    pub(crate) path: String,
+    pub(crate) thinking: String,
+    pub(crate) signature: String,
 }
 
 /// The versions of the API.
@@ -84,6 +118,13 @@ impl Ask {
             turns: conversation.turns,
             terms,
             names_speed: body.contains_key("speed"),
+            thinking: Thinking::Off,
+            tools: Vec::new(),
+            tool_choice: ToolChoice::Auto,
+            parallel_tools: true,
+            format: None,
+            signed: Vec::new(),
+            answers_tool: false,
         };
         ask.check_for_model(&body, &conversation)?;
         Ok(ask)

@@ -1,5 +1,7 @@
 //! What is simulated: accounts, limits, latency, faults and answers.
 
+mod accounts;
+mod faults;
 mod file;
 mod limits;
 
@@ -9,7 +11,9 @@ use thiserror::Error;
 
 use crate::catalogue::Model;
 use crate::draw::Digest;
-pub(crate) use limits::{Limits, Rates};
+use crate::money::Money;
+pub(crate) use faults::{Endpoint, Faults, Name as FaultName, Rule};
+pub(crate) use limits::{Acceleration, Limits, Rates};
 
 /// A scenario: valid by construction.
 #[derive(Clone, Debug)]
@@ -23,6 +27,8 @@ pub struct Scenario {
     pub(crate) latency: Latency,
     pub(crate) faults: Faults,
     pub(crate) accuracy: BTreeMap<String, f64>,
+    /// How often a model calls a tool of its own accord.
+    pub(crate) tool_use_rate: f64,
     pub(crate) answers: HashMap<Digest, String>,
 }
 
@@ -38,6 +44,9 @@ pub struct Account {
     /// The workspace: `wrkspc_…`.
     pub workspace_id: String,
     pub(crate) limits: Limits,
+    /// What the workspace may use of the organisation's limits.
+    pub(crate) workspace_limits: Limits,
+    pub(crate) money: Money,
 }
 
 /// How long answers take.
@@ -54,13 +63,6 @@ impl Latency {
         let named = |name: &String| self.by_model.get(name).copied();
         named(&model.id).or_else(|| named(&model.class)).unwrap_or(self.median_seconds)
     }
-}
-
-/// Shares of requests that fail for no fault of theirs.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Faults {
-    pub(crate) overloaded_rate: f64,
-    pub(crate) error_rate: f64,
 }
 
 /// Why a scenario cannot be used, and where in it.
@@ -107,8 +109,9 @@ impl Scenario {
             accounts: Vec::new(),
             limits: Limits::default(),
             latency: Latency { median_seconds: 0.0, by_model: BTreeMap::new() },
-            faults: Faults { overloaded_rate: 0.0, error_rate: 0.0 },
+            faults: Faults::default(),
             accuracy: BTreeMap::new(),
+            tool_use_rate: 1.0,
             answers: HashMap::new(),
         }
     }

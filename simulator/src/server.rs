@@ -13,7 +13,8 @@ use futures_util::{StreamExt as _, stream};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use polpo_upstream::transport::Call;
 
-use crate::simulator::{Answer, Simulator};
+use crate::simulator::{Response, Simulator};
+use crate::timeline::Broken;
 
 /// The API's own limit for a request body.
 const MAX_BODY_BYTES: usize = 32 * 1024 * 1024;
@@ -43,14 +44,25 @@ pub fn server(simulator: Simulator, listener: TcpListener) -> io::Result<Server>
 }
 
 async fn handle(request: HttpRequest, body: Payload, simulator: Data<Simulator>) -> HttpResponse {
-    let mut answer = match read(&request, body).await {
+    let mut response = match read(&request, body).await {
         Ok(Some(body)) => simulator.answer(&call(&request, body)),
         Ok(None) => simulator.too_large(),
         // The client hung up while it was sending: nobody reads this.
         Err(Unread) => return HttpResponse::BadRequest().finish(),
     };
-    answer.timeline.open().await;
-    respond(answer)
+    match response.timeline.open().await {
+        Ok(()) => respond(response),
+        Err(Broken) => hang_up(),
+    }
+}
+
+/// The connection closes before there is a status: a body that fails at once takes it down.
+fn hang_up() -> HttpResponse {
+    HttpResponse::Ok().streaming(stream::iter([Err::<Bytes, _>(broken())]))
+}
+
+fn broken() -> actix_web::Error {
+    io::Error::from(io::ErrorKind::ConnectionReset).into()
 }
 
 /// The connection broke before the body was whole.
@@ -87,7 +99,7 @@ fn call(request: &HttpRequest, body: Bytes) -> Call {
     Call { method, path: request.uri().to_string(), headers, body }
 }
 
-fn respond(mut answer: Answer) -> HttpResponse {
+fn respond(mut answer: Response) -> HttpResponse {
     let status = StatusCode::from_u16(answer.status.as_u16());
     let mut response = HttpResponse::build(status.unwrap_or(StatusCode::INTERNAL_SERVER_ERROR));
     for (name, value) in &answer.headers {
@@ -98,6 +110,6 @@ fn respond(mut answer: Answer) -> HttpResponse {
     }
     response.streaming(stream::unfold(answer.timeline, |mut timeline| async move {
         let bytes = timeline.next().await?;
-        Some((Ok::<_, actix_web::Error>(bytes), timeline))
+        Some((bytes.map_err(|Broken| broken()), timeline))
     }))
 }

@@ -5,16 +5,19 @@ use std::sync::Arc;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use polpo_upstream::transport::Call;
 
-use crate::answer::answer;
+use crate::answer::{Stop, answer};
 use crate::books::Books;
-use crate::core::{Admission, Core};
-use crate::draw::Draws;
+use crate::core::{Admission, Core, Served};
+use crate::faults::MishapKind;
 use crate::generation::Generation;
-use crate::message::{Piece, pieces, whole};
+use crate::message::{Heading, pieces, whole};
+use crate::mishap;
 use crate::problem::{Kind, Problem};
 use crate::request::Ask;
 use crate::scenario::Scenario;
-use crate::timeline::Timeline;
+use crate::signature;
+use crate::sse::Events;
+use crate::timeline::{End, Timeline};
 
 /// A simulated Anthropic API. Clones share one state.
 #[derive(Clone, Debug)]
@@ -22,7 +25,7 @@ pub struct Simulator(Arc<Core>);
 
 /// An answer whose body is still to be made.
 #[derive(Debug)]
-pub(crate) struct Answer {
+pub(crate) struct Response {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
     pub(crate) timeline: Timeline,
@@ -61,105 +64,156 @@ impl Simulator {
     }
 
     /// Answers a call. It is charged from here on; its time passes in the timeline.
-    pub(crate) fn answer(&self, call: &Call) -> Answer {
+    pub(crate) fn answer(&self, call: &Call) -> Response {
         let path = call.path.split('?').next().unwrap_or_default();
         match (&call.method, path) {
             (&Method::POST, "/v1/messages") => self.messages(call),
-            (&Method::HEAD, "/api/hello") => self.plain(StatusCode::OK, Vec::new()),
+            (&Method::POST, "/v1/messages/count_tokens") => self.count_tokens(call),
+            (&Method::HEAD, "/api/hello") => self.plain(StatusCode::OK, Vec::new(), None),
             (&Method::GET, "/_sim/books") => {
                 let books = serde_json::to_vec(&self.books()).unwrap_or_default();
-                self.plain(StatusCode::OK, books)
+                self.plain(StatusCode::OK, books, None)
             }
             (&Method::POST, "/_sim/reset") => {
                 self.reset();
-                self.plain(StatusCode::NO_CONTENT, Vec::new())
+                self.plain(StatusCode::NO_CONTENT, Vec::new(), None)
             }
             _ => self.numbered(&Problem::new(Kind::NotFound, "Not Found"), None),
         }
     }
 
     /// The answer to a request whose body is too large to be read.
-    pub(crate) fn too_large(&self) -> Answer {
+    pub(crate) fn too_large(&self) -> Response {
         self.numbered(&Problem::new(Kind::TooLarge, "Request exceeds the maximum size"), None)
     }
 
-    fn messages(&self, call: &Call) -> Answer {
-        let account = match self.0.authenticate(&call.headers) {
-            Ok(account) => account,
+    fn messages(&self, call: &Call) -> Response {
+        self.authenticated(call, |account| match self.read(account, call) {
+            Ok(ask) => self.serve(account, &ask),
+            Err(problem) => self.invalid(account, &problem),
+        })
+    }
+
+    fn count_tokens(&self, call: &Call) -> Response {
+        self.authenticated(call, |account| match self.read(account, call) {
+            Ok(ask) => match self.0.count(account, &ask) {
+                Ok(tokens) => {
+                    let body = format!("{{\"input_tokens\":{tokens}}}").into_bytes();
+                    self.plain(StatusCode::OK, body, Some(account))
+                }
+                Err(problem) => self.numbered(&problem, Some(account)),
+            },
+            Err(problem) => self.invalid(account, &problem),
+        })
+    }
+
+    fn authenticated(&self, call: &Call, then: impl Fn(usize) -> Response) -> Response {
+        match self.0.authenticate(&call.headers) {
+            Ok(account) => then(account),
             Err(problem) => {
                 self.0.state().ledger.record_unauthenticated();
-                return self.numbered(&problem, None);
-            }
-        };
-        match Ask::read(&call.headers, &call.body) {
-            Ok(ask) => self.serve(account, &ask),
-            Err(problem) => {
-                self.0.state().ledger.record_invalid(account);
-                self.numbered(&problem, Some(account))
+                self.numbered(&problem, None)
             }
         }
     }
 
-    fn serve(&self, account: usize, ask: &Ask) -> Answer {
-        let admission = self.0.admit(account, ask);
-        let mut answer = match &admission.verdict {
-            Ok(age) => self.generate(account, ask, &admission, *age),
-            Err(problem) => self.error(problem, &admission.request_id, Some(account)),
-        };
-        let named = admission.headers.iter().filter_map(|(name, value)| {
-            let name = HeaderName::try_from(name).ok()?;
-            Some((name, HeaderValue::try_from(value).ok()?))
-        });
-        answer.headers.extend(named);
-        answer
+    fn read(&self, account: usize, call: &Call) -> Result<Ask, Problem> {
+        let ask = Ask::read(&call.headers, &call.body)?;
+        signature::check(self.0.scenario.seed, self.organization(account), &ask.signed)?;
+        Ok(ask)
     }
 
-    fn generate(&self, account: usize, ask: &Ask, admission: &Admission, age: u64) -> Answer {
-        let generation = Generation::new(self.0.clone(), account, ask, age);
-        let draws = admission.draws;
-        let said = answer(&self.0.scenario, ask, draws);
-        let id = message_id(draws);
-        let mut pieces = pieces(ask, &said, &id, draws);
-        let mut headers = self.headers(&admission.request_id, Some(account));
-        let (content_type, cache_control) = if ask.stream {
-            ("text/event-stream; charset=utf-8", Some("no-cache"))
+    fn invalid(&self, account: usize, problem: &Problem) -> Response {
+        self.0.state().ledger.record_other(account, |book| &mut book.invalid);
+        self.numbered(problem, Some(account))
+    }
+
+    fn serve(&self, account: usize, ask: &Ask) -> Response {
+        let admission = self.0.admit(account, ask);
+        let mut response = match &admission.verdict {
+            Ok(served) => self.generate(account, ask, &admission, served),
+            Err(problem) => self.error(problem, &admission.request_id, Some(account)),
+        };
+        extend(&mut response.headers, &admission.headers);
+        response
+    }
+
+    fn generate(
+        &self,
+        account: usize,
+        ask: &Ask,
+        admission: &Admission,
+        served: &Served,
+    ) -> Response {
+        let (draws, request_id) = (admission.draws, &admission.request_id);
+        let generation = Generation::new(self.0.clone(), account, ask, served.input, served.age);
+        let mut said = answer(&self.0.scenario, ask, draws, self.organization(account));
+        let mishap = served.mishap.as_ref();
+        if mishap.is_some_and(|mishap| mishap.kind == MishapKind::Refusal) {
+            said.stop = Stop::Refusal;
+        }
+        let id = format!("msg_01{}", draws.id("message", 22));
+        let heading = Heading { ask, id: &id, input: served.input, tier: "standard" };
+        let mut pieces = pieces(heading, &said, draws);
+        let mut end = End::Whole;
+        let mut content_type = "text/event-stream; charset=utf-8";
+        if ask.stream {
+            if let Some(mishap) = mishap {
+                end = mishap::to_stream(mishap, &mut pieces, Events::new(draws), request_id);
+            }
         } else {
             // Generated in the same time, but sent when it is whole.
             pieces.iter_mut().for_each(|piece| piece.bytes.clear());
-            if let Some(Piece { bytes, .. }) = pieces.last_mut() {
-                *bytes = whole(ask, &said, &id);
+            let mut body = whole(heading, &said);
+            end = mishap.map_or(end, |mishap| mishap::to_body(mishap, &mut body));
+            if let Some(last) = pieces.last_mut() {
+                last.bytes = body;
             }
-            ("application/json", None)
-        };
-        headers.insert("content-type", HeaderValue::from_static(content_type));
-        if let Some(value) = cache_control {
-            headers.insert("cache-control", HeaderValue::from_static(value));
+            content_type = "application/json";
         }
-        let steps = self.0.steps(ask, draws, pieces);
-        Answer { status: StatusCode::OK, headers, timeline: Timeline::new(steps, generation) }
+        let mut steps = self.0.steps(ask, draws, pieces);
+        if let Some(MishapKind::SlowFirstToken(by)) = mishap.map(|mishap| &mishap.kind) {
+            let by = self.0.clock.real(*by);
+            steps.iter_mut().for_each(|step| step.at += by);
+        }
+        if mishap.is_some_and(|mishap| mishap.kind == MishapKind::WrongContentType) {
+            content_type = "text/html; charset=utf-8";
+        }
+        let mut headers = self.headers(request_id, Some(account));
+        headers.insert("content-type", HeaderValue::from_static(content_type));
+        if ask.stream {
+            headers.insert("cache-control", HeaderValue::from_static("no-cache"));
+        }
+        Response {
+            status: StatusCode::OK,
+            headers,
+            timeline: Timeline::new(steps, end, generation),
+        }
     }
 
     /// An error answer whose request id is drawn by its number.
-    fn numbered(&self, problem: &Problem, account: Option<usize>) -> Answer {
+    fn numbered(&self, problem: &Problem, account: Option<usize>) -> Response {
         self.error(problem, &self.0.numbered_request_id(), account)
     }
 
-    fn error(&self, problem: &Problem, request_id: &str, account: Option<usize>) -> Answer {
+    fn error(&self, problem: &Problem, request_id: &str, account: Option<usize>) -> Response {
         let mut headers = self.headers(request_id, account);
         headers.insert("content-type", HeaderValue::from_static("application/json"));
-        if let Some(word) = problem.kind.should_retry() {
-            headers.insert("x-should-retry", HeaderValue::from_static(word));
-        }
+        extend(&mut headers, &problem.headers);
         let timeline = Timeline::at_once(problem.body(request_id));
-        Answer { status: problem.status(), headers, timeline }
+        Response { status: problem.status(), headers, timeline }
     }
 
-    fn plain(&self, status: StatusCode, body: Vec<u8>) -> Answer {
-        let mut headers = self.headers(&self.0.numbered_request_id(), None);
+    fn plain(&self, status: StatusCode, body: Vec<u8>, account: Option<usize>) -> Response {
+        let mut headers = self.headers(&self.0.numbered_request_id(), account);
         if !body.is_empty() {
             headers.insert("content-type", HeaderValue::from_static("application/json"));
         }
-        Answer { status, headers, timeline: Timeline::at_once(body) }
+        Response { status, headers, timeline: Timeline::at_once(body) }
+    }
+
+    fn organization(&self, account: usize) -> &str {
+        self.0.scenario.accounts.get(account).map_or("", |account| &account.organization_id)
     }
 
     /// The headers of every answer; without an account, the client has not said who it is.
@@ -180,6 +234,10 @@ impl Simulator {
     }
 }
 
-fn message_id(draws: Draws) -> String {
-    format!("msg_01{}", draws.id("message", 22))
+fn extend(headers: &mut HeaderMap, more: &[(String, String)]) {
+    for (name, value) in more {
+        if let (Ok(name), Ok(value)) = (HeaderName::try_from(name), HeaderValue::try_from(value)) {
+            headers.insert(name, value);
+        }
+    }
 }

@@ -5,23 +5,55 @@ use std::num::NonZeroU64;
 
 use serde::{Deserialize, Deserializer};
 
+use super::file::{Fault, known, within};
+use crate::catalogue;
+
 /// The limits in force for one (organisation, limit class); `None` is unlimited.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 pub(crate) struct Rates {
     pub(crate) requests_per_minute: Option<u64>,
     pub(crate) input_tokens_per_minute: Option<u64>,
     pub(crate) output_tokens_per_minute: Option<u64>,
+    /// Seconds' worth of requests that may come at once.
+    pub(crate) burst_seconds: u64,
+    pub(crate) acceleration: Option<Acceleration>,
 }
+
+/// How fast the use of input tokens may grow from one minute to the next.
+#[derive(Clone, Copy, Debug, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct Acceleration {
+    /// Tokens a minute that are always fine.
+    pub(crate) floor_tokens: u64,
+    /// Times the tokens of the minute before.
+    pub(crate) growth: f64,
+}
+
+/// A minute's worth: a limit of 50 a minute lets 50 come at once.
+const BURST_SECONDS: u64 = 60;
 
 /// What a batch of a thousand tasks over three accounts runs into, so that it shows what it does.
 const DEFAULT: Rates = Rates {
     requests_per_minute: Some(300),
     input_tokens_per_minute: Some(40_000),
     output_tokens_per_minute: Some(80_000),
+    burst_seconds: BURST_SECONDS,
+    acceleration: None,
+};
+
+/// As the lowest usage tier has it.
+const COUNT_TOKENS_PER_MINUTE: u64 = 2_000;
+
+/// No limits at all.
+const UNLIMITED: Rates = Rates {
+    requests_per_minute: None,
+    input_tokens_per_minute: None,
+    output_tokens_per_minute: None,
+    ..DEFAULT
 };
 
 /// Limits as written: what is absent is inherited, `null` is unlimited.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub(crate) struct Limits {
     #[serde(deserialize_with = "given")]
@@ -31,6 +63,10 @@ pub(crate) struct Limits {
     #[serde(deserialize_with = "given")]
     output_tokens_per_minute: Option<Option<NonZeroU64>>,
     pub(crate) by_limit_class: BTreeMap<String, ClassLimits>,
+    burst_seconds: Option<NonZeroU64>,
+    acceleration: Option<Acceleration>,
+    #[serde(deserialize_with = "given")]
+    count_tokens_per_minute: Option<Option<NonZeroU64>>,
 }
 
 /// The limits of one class, as written.
@@ -49,12 +85,42 @@ impl Limits {
     /// The limits for a class, an account's own before these.
     pub(crate) fn rates(&self, account: &Self, limit_class: &str) -> Rates {
         let mut rates = DEFAULT;
-        for limits in [self, account] {
-            let class = limits.by_limit_class.get(limit_class);
-            limits.general().lay_over(&mut rates);
-            class.copied().unwrap_or_default().lay_over(&mut rates);
-        }
+        self.lay_over(&mut rates, limit_class);
+        account.lay_over(&mut rates, limit_class);
         rates
+    }
+
+    /// These limits alone, for a class.
+    pub(crate) fn own_rates(&self, limit_class: &str) -> Rates {
+        let mut rates = UNLIMITED;
+        self.lay_over(&mut rates, limit_class);
+        rates
+    }
+
+    /// Token counts a minute, an account's own before these; `None` is unlimited.
+    pub(crate) fn count_tokens(&self, account: &Self) -> Option<u64> {
+        let given = account.count_tokens_per_minute.or(self.count_tokens_per_minute);
+        given.map_or(Some(COUNT_TOKENS_PER_MINUTE), |limit| limit.map(NonZeroU64::get))
+    }
+
+    /// Checks what the shape alone does not say.
+    pub(super) fn check(&self, path: &str) -> Result<(), Fault> {
+        if let Some(acceleration) = self.acceleration {
+            within(&format!("{path}.acceleration.growth"), acceleration.growth, 1.0, f64::MAX)?;
+        }
+        self.by_limit_class.keys().try_for_each(|class| {
+            let path = format!("{path}.byLimitClass.{class}");
+            known(&path, class, &catalogue::limit_classes(), "limit class")
+        })
+    }
+
+    fn lay_over(&self, rates: &mut Rates, limit_class: &str) {
+        self.general().lay_over(rates);
+        if let Some(class) = self.by_limit_class.get(limit_class) {
+            class.lay_over(rates);
+        }
+        rates.burst_seconds = self.burst_seconds.map_or(rates.burst_seconds, NonZeroU64::get);
+        rates.acceleration = self.acceleration.or(rates.acceleration);
     }
 
     const fn general(&self) -> ClassLimits {

@@ -1,0 +1,168 @@
+//! Accounts as the scenario writes them: keys, organisations, workspaces and money.
+
+use std::collections::BTreeSet;
+
+use chrono::{DateTime, Utc};
+use serde::Deserialize;
+
+use super::file::{Fault, within};
+use super::{Account, Limits};
+use crate::draw::Draws;
+use crate::money::Money;
+
+/// An account, as written.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(super) struct AccountEntry {
+    name: String,
+    api_key: Option<String>,
+    #[serde(default)]
+    api_keys: Vec<String>,
+    organization_id: Option<String>,
+    workspace_id: Option<String>,
+    #[serde(default)]
+    limits: Limits,
+    #[serde(default)]
+    workspace_limits: Limits,
+    #[serde(default)]
+    money: MoneyEntry,
+}
+
+impl AccountEntry {
+    /// One that needs nothing said about it.
+    pub(super) fn simulated(name: &str) -> Self {
+        Self {
+            name: name.to_owned(),
+            api_key: Some(format!("sk-ant-api03-simulated-{name}")),
+            api_keys: Vec::new(),
+            organization_id: None,
+            workspace_id: None,
+            limits: Limits::default(),
+            workspace_limits: Limits::default(),
+            money: MoneyEntry::default(),
+        }
+    }
+}
+
+/// What an account may spend, in dollars.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+struct MoneyEntry {
+    credit_usd: Option<f64>,
+    spend_limit_usd: Option<f64>,
+    workspace_spend_limit_usd: Option<f64>,
+    monthly_cap_usd: Option<f64>,
+    contract_cap_usd: Option<f64>,
+    regain_access: Option<DateTime<Utc>>,
+    billing_problem: bool,
+}
+
+/// More than any organisation spends in a simulation; its nanodollars fit an integer.
+const MAX_USD: f64 = 1e9;
+
+impl MoneyEntry {
+    fn check(self, path: &str) -> Result<Money, Fault> {
+        let nanodollars = |name: &str, usd: Option<f64>| -> Result<_, Fault> {
+            usd.map(|usd| {
+                within(&format!("{path}.{name}"), usd, 0.0, MAX_USD)?;
+                #[expect(clippy::cast_possible_truncation, reason = "at most 1e18, as checked")]
+                let nanodollars = (usd * 1e9).round() as i64;
+                Ok(nanodollars)
+            })
+            .transpose()
+        };
+        Ok(Money {
+            credit: nanodollars("creditUsd", self.credit_usd)?,
+            spend_limit: nanodollars("spendLimitUsd", self.spend_limit_usd)?,
+            workspace_spend_limit: nanodollars(
+                "workspaceSpendLimitUsd",
+                self.workspace_spend_limit_usd,
+            )?,
+            monthly_cap: nanodollars("monthlyCapUsd", self.monthly_cap_usd)?,
+            contract_cap: nanodollars("contractCapUsd", self.contract_cap_usd)?,
+            regain_access: self.regain_access,
+            billing_problem: self.billing_problem,
+        })
+    }
+}
+
+/// Checks accounts one by one and against each other.
+pub(super) fn check_accounts(entries: Vec<AccountEntry>) -> Result<Vec<Account>, Fault> {
+    if entries.is_empty() {
+        return Err(("accounts".to_owned(), "at least one account is needed".to_owned()));
+    }
+    let mut accounts: Vec<Account> = Vec::with_capacity(entries.len());
+    let mut keys = BTreeSet::new();
+    for (index, entry) in entries.into_iter().enumerate() {
+        let path = format!("accounts[{index}]");
+        let account = check_account(&path, entry)?;
+        if accounts.iter().any(|other| other.name == account.name) {
+            return Err((format!("{path}.name"), format!("`{}` is taken", account.name)));
+        }
+        if account.api_keys.iter().any(|key| !keys.insert(key.clone())) {
+            return Err((path, "an API key is given twice".to_owned()));
+        }
+        let differs = |other: &Account| {
+            other.organization_id == account.organization_id && other.limits != account.limits
+        };
+        if let Some(other) = accounts.iter().find(|other| differs(other)) {
+            let reason = format!("`{}` has other limits for the same organization", other.name);
+            return Err((format!("{path}.limits"), reason));
+        }
+        let has_other_money = |other: &Account| {
+            other.organization_id == account.organization_id
+                && other.money.of_organization() != account.money.of_organization()
+        };
+        if let Some(other) = accounts.iter().find(|other| has_other_money(other)) {
+            let reason = format!("`{}` has other money for the same organization", other.name);
+            return Err((format!("{path}.money"), reason));
+        }
+        accounts.push(account);
+    }
+    Ok(accounts)
+}
+
+fn check_account(path: &str, entry: AccountEntry) -> Result<Account, Fault> {
+    if entry.name.is_empty() {
+        return Err((format!("{path}.name"), "a name is needed".to_owned()));
+    }
+    let api_keys: Vec<String> = entry.api_key.into_iter().chain(entry.api_keys).collect();
+    if api_keys.is_empty() {
+        return Err((path.to_owned(), "an `apiKey` or `apiKeys` is needed".to_owned()));
+    }
+    if !api_keys.iter().all(|key| !key.is_empty() && key.bytes().all(|b| b.is_ascii_graphic())) {
+        let reason = "an API key must be printable ASCII without spaces".to_owned();
+        return Err((path.to_owned(), reason));
+    }
+    let draws = Draws::named(0, &entry.name);
+    let organization_id = entry.organization_id.unwrap_or_else(|| draws.uuid("organization"));
+    if !is_uuid(&organization_id) {
+        return Err((format!("{path}.organizationId"), "a UUID is needed".to_owned()));
+    }
+    let workspace_id =
+        entry.workspace_id.unwrap_or_else(|| format!("wrkspc_01{}", draws.id("workspace", 22)));
+    let rest = workspace_id.strip_prefix("wrkspc_").unwrap_or_default();
+    if rest.is_empty() || !rest.bytes().all(|byte| byte.is_ascii_alphanumeric()) {
+        let reason = "`wrkspc_` with letters and digits is needed".to_owned();
+        return Err((format!("{path}.workspaceId"), reason));
+    }
+    entry.limits.check(&format!("{path}.limits"))?;
+    entry.workspace_limits.check(&format!("{path}.workspaceLimits"))?;
+    Ok(Account {
+        name: entry.name,
+        api_keys,
+        organization_id,
+        workspace_id,
+        limits: entry.limits,
+        workspace_limits: entry.workspace_limits,
+        money: entry.money.check(&format!("{path}.money"))?,
+    })
+}
+
+fn is_uuid(text: &str) -> bool {
+    text.len() == 36
+        && text.bytes().enumerate().all(|(index, byte)| match index {
+            8 | 13 | 18 | 23 => byte == b'-',
+            _ => byte.is_ascii_hexdigit(),
+        })
+}

@@ -1,0 +1,201 @@
+//! Faults as the scenario writes them: by rate, by script and by time.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use http::{HeaderName, HeaderValue};
+use serde::Deserialize;
+
+use super::Account;
+use super::file::{Fault, known, within};
+use crate::catalogue;
+
+/// What goes wrong, and how often.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub(crate) struct Faults {
+    /// Share of requests that are answered 529.
+    pub(crate) overloaded_rate: f64,
+    /// Share of requests that are answered 500.
+    pub(crate) error_rate: f64,
+    /// Looked at in order, before the rates: the first one that fires decides.
+    pub(crate) rules: Vec<Rule>,
+}
+
+impl Default for Faults {
+    fn default() -> Self {
+        Self { overloaded_rate: 0.01, error_rate: 0.0, rules: Vec::new() }
+    }
+}
+
+/// A fault, and the requests that it meets.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub(crate) struct Rule {
+    pub(crate) fault: Name,
+    /// Names of accounts; empty is all.
+    #[serde(default)]
+    pub(crate) accounts: Vec<String>,
+    /// Model ids or classes; empty is all.
+    #[serde(default)]
+    pub(crate) models: Vec<String>,
+    #[serde(default)]
+    pub(crate) endpoint: Endpoint,
+    /// Simulated seconds since the start or the last reset.
+    #[serde(default)]
+    pub(crate) from_seconds: f64,
+    pub(crate) until_seconds: Option<f64>,
+    /// Matching requests that are let through first.
+    #[serde(default)]
+    pub(crate) skip: u64,
+    /// Most requests it meets.
+    pub(crate) times: Option<u64>,
+    /// Share of the matching requests that it meets.
+    #[serde(default = "all")]
+    pub(crate) rate: f64,
+    /// Says `retry-after` in seconds.
+    pub(crate) retry_after_seconds: Option<u64>,
+    /// Says `retry-after` as the HTTP date that many seconds from now.
+    pub(crate) retry_after_date_seconds: Option<u32>,
+    /// Says `retry-after-ms`.
+    pub(crate) retry_after_ms: Option<u64>,
+    /// What the answer says otherwise than this fault's own.
+    #[serde(default)]
+    pub(crate) error: ErrorEntry,
+    /// Of a fault in a stream: the events that are sent before it, pings not counted.
+    #[serde(default)]
+    pub(crate) after_events: usize,
+    /// Of `slowFirstToken`: how long it takes longer, in simulated seconds.
+    #[serde(default = "half_a_minute")]
+    pub(crate) seconds: f64,
+}
+
+const fn all() -> f64 {
+    1.0
+}
+
+const fn half_a_minute() -> f64 {
+    30.0
+}
+
+/// What an error answer says.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+pub(crate) struct ErrorEntry {
+    pub(crate) status: Option<u16>,
+    pub(crate) r#type: Option<String>,
+    pub(crate) message: Option<String>,
+    /// `details.error_code`.
+    pub(crate) code: Option<String>,
+    pub(crate) headers: BTreeMap<String, String>,
+}
+
+/// The endpoint that a rule is for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) enum Endpoint {
+    #[default]
+    Messages,
+    CountTokens,
+    /// Creating a batch.
+    Batches,
+    /// The OAuth token endpoint.
+    Token,
+}
+
+/// The faults there are. The first group are error answers, the second ones of a stream or body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub(crate) enum Name {
+    InvalidRequest,
+    CreditTooLow,
+    SpendLimit,
+    WorkspaceSpendLimit,
+    ThirdPartyApp,
+    Authentication,
+    TokenExpired,
+    TokenRevoked,
+    OauthNotSupported,
+    Cors,
+    Billing,
+    Permission,
+    OauthNotAllowed,
+    MissingScope,
+    /// The edge's 403, which has no envelope.
+    Forbidden,
+    NotFound,
+    RequestTimeout,
+    Conflict,
+    Precondition,
+    TooLarge,
+    Unprocessable,
+    RateLimit,
+    MonthlyCap,
+    ContractCap,
+    RampLimit,
+    /// A subscription's throttle: 429 without any header that tells of a limit.
+    Throttled,
+    LongContext,
+    Error,
+    Timeout,
+    Overloaded,
+
+    /// An `error` event in a stream whose status was 200.
+    ErrorEvent,
+    /// The connection breaks.
+    Drop,
+    /// Nothing comes any more, and the connection stays.
+    Stall,
+    SlowFirstToken,
+    MalformedJson,
+    /// The body ends early, as if it were whole.
+    Truncated,
+    /// A page of HTML with status 200.
+    WrongContentType,
+    /// The model refuses: not an error, but an answer with `stop_reason: refusal`.
+    Refusal,
+}
+
+impl Faults {
+    pub(super) fn check(&self, accounts: &[Account]) -> Result<(), Fault> {
+        within("faults.overloadedRate", self.overloaded_rate, 0.0, 1.0)?;
+        within("faults.errorRate", self.error_rate, 0.0, 1.0 - self.overloaded_rate)?;
+        let names: BTreeSet<&str> = accounts.iter().map(|a| a.name.as_str()).collect();
+        for (index, rule) in self.rules.iter().enumerate() {
+            rule.check(&format!("faults.rules[{index}]"), &names)?;
+        }
+        Ok(())
+    }
+}
+
+/// Longer delays would outlast every client's patience many times.
+const MAX_SECONDS: f64 = 86_400.0;
+
+impl Rule {
+    fn check(&self, path: &str, accounts: &BTreeSet<&str>) -> Result<(), Fault> {
+        within(&format!("{path}.rate"), self.rate, 0.0, 1.0)?;
+        within(&format!("{path}.seconds"), self.seconds, 0.0, MAX_SECONDS)?;
+        within(&format!("{path}.fromSeconds"), self.from_seconds, 0.0, f64::MAX)?;
+        if let Some(until) = self.until_seconds {
+            within(&format!("{path}.untilSeconds"), until, self.from_seconds, f64::MAX)?;
+        }
+        for name in &self.accounts {
+            known(&format!("{path}.accounts"), name, accounts, "account")?;
+        }
+        for name in &self.models {
+            let is_id = catalogue::find(name).is_some_and(|model| model.id == *name);
+            if !is_id {
+                known(&format!("{path}.models"), name, &catalogue::classes(), "model class or id")?;
+            }
+        }
+        if let Some(status) = self.error.status {
+            within(&format!("{path}.error.status"), f64::from(status), 400.0, 599.0)?;
+        }
+        for (name, value) in &self.error.headers {
+            if HeaderName::try_from(name).is_err() || HeaderValue::try_from(value).is_err() {
+                let reason = "not a valid header".to_owned();
+                return Err((format!("{path}.error.headers.{name}"), reason));
+            }
+        }
+        Ok(())
+    }
+}
