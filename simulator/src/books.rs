@@ -91,13 +91,15 @@ pub struct Books {
     pub unauthenticated: u64,
 }
 
-/// What became of a request.
+/// What became of a request, as the books have it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
     Served,
     Refused,
     Faulted,
     Unpaid,
+    Invalid,
+    Counted,
 }
 
 /// The books as they are kept: cheap to write, compact for millions of messages.
@@ -128,14 +130,8 @@ impl Ledger {
         self.messages.get(&(*first, model)).copied().unwrap_or_default()
     }
 
-    pub(crate) fn record(
-        &mut self,
-        account: usize,
-        first: &Digest,
-        model: &'static str,
-        outcome: Outcome,
-    ) {
-        self.record_message((*first, model), outcome);
+    /// Records what became of a request of an account.
+    pub(crate) fn record(&mut self, account: usize, outcome: Outcome) {
         let mut unknown = AccountBook::default();
         let account = self.accounts.get_mut(account).unwrap_or(&mut unknown);
         account.requests += 1;
@@ -147,26 +143,22 @@ impl Ledger {
             Outcome::Refused => account.refused += 1,
             Outcome::Faulted => account.faulted += 1,
             Outcome::Unpaid => account.unpaid += 1,
+            Outcome::Invalid => account.invalid += 1,
+            Outcome::Counted => account.counted += 1,
         }
     }
 
-    fn record_message(&mut self, key: (Digest, &'static str), outcome: Outcome) {
+    /// Records what became of a request for a message.
+    pub(crate) fn record_message(&mut self, first: &Digest, model: &'static str, outcome: Outcome) {
+        let key = (*first, model);
         match outcome {
             // Faults must be remembered until then, or the same draw would fault for ever.
             Outcome::Served if !self.keeps_messages => drop(self.messages.remove(&key)),
-            Outcome::Unpaid => {}
             Outcome::Refused if !self.keeps_messages => {}
             Outcome::Served => self.messages.entry(key).or_default().served += 1,
             Outcome::Refused => self.messages.entry(key).or_default().refused += 1,
             Outcome::Faulted => self.messages.entry(key).or_default().faulted += 1,
-        }
-    }
-
-    /// Records what has nothing to do with a message: an invalid request, a count.
-    pub(crate) fn record_other(&mut self, account: usize, tally: fn(&mut AccountBook) -> &mut u64) {
-        if let Some(account) = self.accounts.get_mut(account) {
-            account.requests += 1;
-            *tally(account) += 1;
+            Outcome::Unpaid | Outcome::Invalid | Outcome::Counted => {}
         }
     }
 
@@ -227,10 +219,14 @@ mod tests {
     fn a_forgetful_ledger_keeps_only_faults_until_the_message_is_served() {
         let mut ledger = Ledger::new(1, false);
         let first = [7; 32];
-        ledger.record(0, &first, "m", Outcome::Faulted);
-        ledger.record(0, &first, "m", Outcome::Refused);
+        let record = |ledger: &mut Ledger, outcome| {
+            ledger.record(0, outcome);
+            ledger.record_message(&first, "m", outcome);
+        };
+        record(&mut ledger, Outcome::Faulted);
+        record(&mut ledger, Outcome::Refused);
         assert_eq!(ledger.seen(&first, "m").faulted, 1);
-        ledger.record(0, &first, "m", Outcome::Served);
+        record(&mut ledger, Outcome::Served);
         assert_eq!(ledger.messages.len(), 0);
         let book = &ledger.snapshot(["a"].into_iter()).total;
         assert_eq!((book.faulted, book.refused, book.served), (1, 1, 1));

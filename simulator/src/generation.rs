@@ -5,6 +5,7 @@ use std::sync::Arc;
 use crate::books::Tokens;
 use crate::catalogue::Model;
 use crate::core::Core;
+use crate::limiter::Caller;
 use crate::price::{Terms, price};
 use crate::request::Ask;
 
@@ -13,7 +14,7 @@ use crate::request::Ask;
 #[derive(Debug)]
 pub(crate) struct Generation {
     core: Arc<Core>,
-    account: usize,
+    caller: Caller,
     model: &'static Model,
     terms: Terms,
     tokens: Tokens,
@@ -21,15 +22,15 @@ pub(crate) struct Generation {
 }
 
 impl Generation {
-    pub(crate) fn new(core: Arc<Core>, account: usize, ask: &Ask, input: Tokens, age: u64) -> Self {
-        Self { core, account, model: ask.model, terms: ask.terms, tokens: input, age }
+    pub(crate) fn new(core: Arc<Core>, caller: Caller, ask: &Ask, input: Tokens, age: u64) -> Self {
+        Self { core, caller, model: ask.model, terms: ask.terms, tokens: input, age }
     }
 
     /// Charges output tokens to the limits now and to the bill at the end.
     pub(crate) fn produce(&mut self, tokens: u64) {
         if tokens > 0 {
             self.tokens.output += tokens;
-            self.core.produced(self.account, self.model, self.age, tokens);
+            self.core.produced(self.caller, self.model, self.age, tokens);
         }
     }
 }
@@ -39,7 +40,7 @@ impl Drop for Generation {
         let nanodollars = price(self.model, &self.tokens, self.terms);
         let mut state = self.core.state();
         if state.age == self.age {
-            state.ledger.settle(self.account, &self.tokens, nanodollars);
+            state.ledger.settle(self.caller.account, &self.tokens, nanodollars);
         }
     }
 }

@@ -11,6 +11,7 @@
 //! - `message`, `sse`, `timeline`: the answer on the wire, piece by piece in time
 //! - `simulator`, `core`, `generation`: the core; `memory` and `server`: its faces
 
+mod admission;
 mod allowance;
 mod answer;
 mod books;
@@ -25,6 +26,7 @@ mod fields;
 mod generation;
 mod growth;
 mod instance;
+mod limiter;
 mod memory;
 mod message;
 mod messages;
@@ -34,8 +36,10 @@ mod price;
 mod problem;
 mod prose;
 mod request;
+mod response;
 mod scenario;
 mod server;
+mod serving;
 mod signature;
 mod simulator;
 mod sse;

@@ -13,7 +13,8 @@ use futures_util::{StreamExt as _, stream};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use polpo_upstream::transport::Call;
 
-use crate::simulator::{Response, Simulator};
+use crate::response::Response;
+use crate::simulator::Simulator;
 use crate::timeline::Broken;
 
 /// The API's own limit for a request body.

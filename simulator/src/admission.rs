@@ -1,0 +1,203 @@
+//! What becomes of a valid request on arrival: is there money, does it meet a fault, is it within
+//! the limits. What refuses it charges nothing.
+
+use std::time::Duration;
+
+use crate::allowance::{Dimension, Refusal};
+use crate::books::{Outcome, Tokens};
+use crate::catalogue::Model;
+use crate::core::{Core, State, request_id};
+use crate::draw::Draws;
+use crate::faults::{Fault, Mishap, MishapKind, Occasion};
+use crate::limiter::Caller;
+use crate::money::Spent;
+use crate::problem::{Kind, Problem};
+use crate::request::Ask;
+use crate::scenario::Endpoint;
+
+/// What became of a valid request.
+#[derive(Debug)]
+pub(crate) struct Admission {
+    pub(crate) request_id: String,
+    pub(crate) draws: Draws,
+    /// The rate limit headers, unless something else came first.
+    pub(crate) headers: Vec<(String, String)>,
+    pub(crate) verdict: Result<Served, Problem>,
+}
+
+/// A request that is served.
+#[derive(Debug)]
+pub(crate) struct Served {
+    /// The age in which generation starts.
+    pub(crate) age: u64,
+    /// How its input divides.
+    pub(crate) input: Tokens,
+    pub(crate) mishap: Option<Mishap>,
+}
+
+/// Why a request is not served, as the books have it.
+type Refused = (Outcome, Problem);
+
+impl Core {
+    /// Admits a request for a message, or does not.
+    pub(crate) fn admit(&self, caller: Caller, ask: &Ask) -> Admission {
+        let (seed, model) = (self.scenario.seed, ask.model);
+        let mut guard = self.state();
+        let state = &mut *guard;
+        let seen = state.ledger.seen(&ask.first, &model.id);
+        // A refusal depends on the time of arrival, so it must not shift the draws that follow.
+        let drawn = u64::from(seen.served) + u64::from(seen.faulted);
+        let draws = Draws::new(seed, &ask.first, &model.id, drawn);
+        // Ids differ between refusals all the same.
+        let of_all = drawn + (u64::from(seen.refused) << 32);
+        let request_id = request_id(Draws::new(seed, &ask.first, &model.id, of_all));
+        let mut headers = Vec::new();
+        let decided = self.decide(state, caller, ask, draws, &mut headers);
+        let outcome = decided.as_ref().map_or_else(|(outcome, _)| *outcome, |_| Outcome::Served);
+        state.ledger.record(caller.account, outcome);
+        state.ledger.record_message(&ask.first, &model.id, outcome);
+        Admission { request_id, draws, headers, verdict: decided.map_err(|(_, problem)| problem) }
+    }
+
+    fn decide(
+        &self,
+        state: &mut State,
+        caller: Caller,
+        ask: &Ask,
+        draws: Draws,
+        headers: &mut Vec<(String, String)>,
+    ) -> Result<Served, Refused> {
+        self.check_money(state, caller)?;
+        let fault = self.fault(state, caller, Some(ask.model), Endpoint::Messages, draws);
+        let mishap = match fault {
+            Some(Fault::Answer(problem)) => return Err((Outcome::Faulted, problem)),
+            Some(Fault::Mishap(Mishap { kind: MishapKind::ErrorEvent(problem), .. }))
+                if !ask.stream =>
+            {
+                return Err((Outcome::Faulted, problem));
+            }
+            Some(Fault::Mishap(mishap)) => Some(mishap),
+            None => None,
+        };
+        let input = Tokens { input: ask.input_tokens, ..Tokens::default() };
+        let counted = input.input + input.cache_write();
+        let now = self.clock.now();
+        let admitted = state.limiter.admit(&self.scenario, caller, ask.model, now, counted);
+        headers.extend(state.limiter.headers(caller, ask.model, &self.clock));
+        admitted.map_err(|refusal| {
+            let problem = self.limited(caller, ask.model, &refusal);
+            (Outcome::Refused, self.wait_for(refusal.wait, problem))
+        })?;
+        Ok(Served { age: state.age, input, mishap })
+    }
+
+    /// Counts tokens: for nothing, but within limits of its own.
+    ///
+    /// # Errors
+    /// If there is no money, or it meets a fault or a limit.
+    pub(crate) fn count(&self, caller: Caller, ask: &Ask) -> Result<u64, Problem> {
+        let mut guard = self.state();
+        let state = &mut *guard;
+        let decided = self.decide_count(state, caller, ask);
+        let outcome = decided.as_ref().map_or_else(|(outcome, _)| *outcome, |()| Outcome::Counted);
+        state.ledger.record(caller.account, outcome);
+        decided.map(|()| ask.input_tokens).map_err(|(_, problem)| problem)
+    }
+
+    fn decide_count(&self, state: &mut State, caller: Caller, ask: &Ask) -> Result<(), Refused> {
+        self.check_money(state, caller)?;
+        let draws = Draws::new(self.scenario.seed, &ask.first, &ask.model.id, ask.turns);
+        let fault = self.fault(state, caller, Some(ask.model), Endpoint::CountTokens, draws);
+        if let Some(Fault::Answer(problem)) = fault {
+            return Err((Outcome::Faulted, problem));
+        }
+        state.limiter.count(&self.scenario, caller, self.clock.now()).map_err(|wait| {
+            let message = "This request would exceed your organization's rate limit for counting \
+                           tokens. Please try again later.";
+            (Outcome::Refused, self.wait_for(wait, Problem::new(Kind::RateLimit, message)))
+        })
+    }
+
+    fn check_money(&self, state: &State, caller: Caller) -> Result<(), Refused> {
+        let Some(money) = state.money.get(caller.account) else { return Ok(()) };
+        let spent = Spent {
+            organization: self.workspaces(caller).map(|index| state.ledger.spent(index)).sum(),
+            workspace: state.ledger.spent(caller.account),
+        };
+        money.check(spent, self.clock.wall()).map_err(|problem| (Outcome::Unpaid, problem))
+    }
+
+    /// The fault that a request meets, if any.
+    pub(crate) fn fault(
+        &self,
+        state: &mut State,
+        caller: Caller,
+        model: Option<&Model>,
+        endpoint: Endpoint,
+        draws: Draws,
+    ) -> Option<Fault> {
+        let account = self.scenario.accounts.get(caller.account)?;
+        let elapsed = self.clock.now().0.saturating_sub(state.began.0);
+        state.script.next(&Occasion {
+            account: &account.name,
+            organization: &account.organization_id,
+            model,
+            endpoint,
+            seconds: Duration::from_nanos(elapsed).as_secs_f64(),
+            wall: self.clock.wall(),
+            draws,
+        })
+    }
+
+    /// Tells how long to wait: real seconds, rounded up, at least one.
+    fn wait_for(&self, wait: Duration, problem: Problem) -> Problem {
+        let real = self.clock.real(wait);
+        let up = u64::from(real.subsec_nanos() > 0);
+        problem.with_header("retry-after", (real.as_secs() + up).max(1).to_string())
+    }
+
+    fn limited(&self, caller: Caller, model: &Model, refusal: &Refusal) -> Problem {
+        if refusal.dimension == Dimension::Growth {
+            let message = "This request would exceed your organization's maximum usage increase \
+                           rate. Please scale up your input tokens usage more gradually to stay \
+                           within the acceleration limit.";
+            return Problem::new(Kind::RateLimit, message).with_code("ramp_limit_exceeded");
+        }
+        let message = format!(
+            "This request would exceed your organization's rate limit of {} {} per minute \
+             (org: {}, model: {}). For details, refer to: \
+             https://docs.claude.com/en/api/rate-limits. You can see the response headers for \
+             current usage. Please reduce the prompt length or the maximum tokens requested, or \
+             try again later.",
+            with_commas(refusal.limit),
+            refusal.dimension.name(),
+            self.organization_id(caller),
+            model.id
+        );
+        Problem::new(Kind::RateLimit, message)
+    }
+}
+
+/// `40000` as `40,000`.
+fn with_commas(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (index, digit) in digits.chars().enumerate() {
+        if index > 0 && (digits.len() - index).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn large_numbers_have_commas() {
+        let texts = [7, 300, 1_000, 40_000, 20_000_000].map(with_commas);
+        assert_eq!(texts, ["7", "300", "1,000", "40,000", "20,000,000"]);
+    }
+}
