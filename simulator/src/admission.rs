@@ -12,7 +12,7 @@ use crate::faults::{Fault, Mishap, MishapKind, Occasion};
 use crate::limiter::Caller;
 use crate::money::Spent;
 use crate::problem::{Kind, Problem};
-use crate::request::Ask;
+use crate::request::{Ask, Count};
 use crate::scenario::Endpoint;
 
 /// What became of a valid request.
@@ -95,19 +95,24 @@ impl Core {
     ///
     /// # Errors
     /// If there is no money, or it meets a fault or a limit.
-    pub(crate) fn count(&self, caller: Caller, ask: &Ask) -> Result<u64, Problem> {
+    pub(crate) fn count(&self, caller: Caller, count: Count) -> Result<u64, Problem> {
         let mut guard = self.state();
         let state = &mut *guard;
-        let decided = self.decide_count(state, caller, ask);
+        let decided = self.decide_count(state, caller, count.model);
         let outcome = decided.as_ref().map_or_else(|(outcome, _)| *outcome, |()| Outcome::Counted);
         state.ledger.record(caller.account, outcome);
-        decided.map(|()| ask.input_tokens).map_err(|(_, problem)| problem)
+        decided.map(|()| count.input_tokens).map_err(|(_, problem)| problem)
     }
 
-    fn decide_count(&self, state: &mut State, caller: Caller, ask: &Ask) -> Result<(), Refused> {
+    fn decide_count(
+        &self,
+        state: &mut State,
+        caller: Caller,
+        model: &Model,
+    ) -> Result<(), Refused> {
         self.check_money(state, caller)?;
-        let draws = Draws::new(self.scenario.seed, &ask.first, &ask.model.id, ask.turns);
-        let fault = self.fault(state, caller, Some(ask.model), Endpoint::CountTokens, draws);
+        let draws = state.numbered(self.scenario.seed);
+        let fault = self.fault(state, caller, Some(model), Endpoint::CountTokens, draws);
         if let Some(Fault::Answer(problem)) = fault {
             return Err((Outcome::Faulted, problem));
         }

@@ -37,7 +37,7 @@ pub(crate) struct State {
     pub(crate) money: Vec<Money>,
     /// When the scenario began: at the start, or at the last reset.
     pub(crate) began: SimTime,
-    /// Answers whose ids are drawn by number, not by what was asked.
+    /// Draws so far that were made by number, not by what was asked.
     numbered: u64,
     /// Resets so far: a generation of an earlier age is in no books.
     pub(crate) age: u64,
@@ -80,12 +80,7 @@ impl Core {
 
     /// An id for an answer that has no draws of its own.
     pub(crate) fn numbered_request_id(&self) -> String {
-        let number = {
-            let mut state = self.state();
-            state.numbered += 1;
-            state.numbered
-        };
-        request_id(Draws::new(self.scenario.seed, &[0; 32], "numbered", number))
+        request_id(self.state().numbered(self.scenario.seed))
     }
 
     /// Whose credential a request carries. `x-api-key` wins over a bearer token.
@@ -151,6 +146,12 @@ impl State {
             numbered: 0,
             age,
         }
+    }
+
+    /// Draws for what has none of its own: by its number.
+    pub(crate) fn numbered(&mut self, seed: u64) -> Draws {
+        self.numbered += 1;
+        Draws::new(seed, &[0; 32], "numbered", self.numbered)
     }
 }
 

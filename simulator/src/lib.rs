@@ -4,7 +4,7 @@
 //! [`Transport`](polpo_upstream::transport::Transport), [`server`] listens on a socket.
 //!
 //! - `scenario`: what is simulated: accounts, limits, latency, faults, answers
-//! - `request`, `messages`, `fields`, `estimate`: a request body, validated and measured
+//! - `request`, `estimate`: a request body, validated and measured
 //! - `draw`, `answer`: what the model says, from a seed and never from the order of arrival
 //! - `bucket`, `allowance`: rate limits and their headers
 //! - `catalogue`, `price`, `books`: what was used, and what it costs
@@ -22,14 +22,12 @@ mod core;
 mod draw;
 mod estimate;
 mod faults;
-mod fields;
 mod generation;
 mod growth;
 mod instance;
 mod limiter;
 mod memory;
 mod message;
-mod messages;
 mod mishap;
 mod money;
 mod price;

@@ -1,13 +1,25 @@
-//! A request to `/v1/messages`, read and checked.
+//! A request, read and checked: to be answered, in a batch, or only to be counted.
+
+mod blocks;
+mod fields;
+mod messages;
+mod pairing;
+mod shape;
+mod thinking;
+mod tools;
 
 use http::HeaderMap;
 use serde_json::{Map, Value};
 
+use self::messages::Conversation;
+pub(crate) use self::messages::Signed;
+pub(crate) use self::shape::Checked;
+use self::shape::{Field, Path};
+pub(crate) use self::thinking::Thinking;
+pub(crate) use self::tools::{Tool, ToolChoice};
 use crate::catalogue::{self, Model};
 use crate::draw::Digest;
 use crate::estimate;
-use crate::fields::{self, Checked};
-use crate::messages::{self, Conversation};
 use crate::price::Terms;
 use crate::problem::{Kind, Problem};
 
@@ -27,141 +39,163 @@ pub(crate) struct Ask {
     /// Whether the answer's usage names its speed: only if the request did.
     pub(crate) names_speed: bool,
     pub(crate) thinking: Thinking,
+    /// The client's own tools that the model may call.
     pub(crate) tools: Vec<Tool>,
     pub(crate) tool_choice: ToolChoice,
+    /// Whether the model may call several tools at once.
     pub(crate) parallel_tools: bool,
+    /// The JSON Schema that the answer must follow.
     pub(crate) format: Option<Value>,
+    /// The thinking blocks that are sent back.
     pub(crate) signed: Vec<Signed>,
+    /// Whether the last turn holds results of tools.
     pub(crate) answers_tool: bool,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Thinking {
-    Off,
-    On { shown: bool },
-}
-
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Tool {
-    pub(crate) name: String,
-    pub(crate) schema: Value,
-}
-
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) enum ToolChoice {
-    Auto,
-    Any,
-    Named(String),
-    None,
-}
-
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Signed {
-    pub(crate) path: String,
-    pub(crate) thinking: String,
-    pub(crate) signature: String,
+/// What a count of tokens needs of a valid request.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Count {
+    pub(crate) model: &'static Model,
+    pub(crate) input_tokens: u64,
 }
 
 /// The versions of the API.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Version {
+pub(crate) enum Version {
     /// `2023-06-01`.
     First,
-    /// `2026-10-21`: no sampling parameters.
+    /// `2026-10-21`: no sampling parameters, no documents of the assistant's, no citations of the
+    /// user's.
     Second,
 }
 
-impl Version {
-    fn of(headers: &HeaderMap) -> Checked<Self> {
-        match headers.get("anthropic-version").map(|value| value.to_str().unwrap_or_default()) {
-            Some("2023-06-01") => Ok(Self::First),
-            Some("2026-10-21") => Ok(Self::Second),
-            Some(other) => {
-                fields::wrong("anthropic-version", &format!("\"{other}\" is not a valid version"))
-            }
-            None => fields::wrong("anthropic-version", "header is required"),
-        }
+/// What a request's headers change about its body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Rules {
+    version: Version,
+    /// Whether the request names any beta: what some beta adds is then known.
+    has_beta: bool,
+}
+
+impl Rules {
+    pub(crate) fn of(headers: &HeaderMap) -> Checked<Self> {
+        let path = Path::Root.name("anthropic-version");
+        let version = headers.get("anthropic-version");
+        let version = match version.map(|value| value.to_str().unwrap_or_default()) {
+            Some("2023-06-01") => Version::First,
+            Some("2026-10-21") => Version::Second,
+            Some(other) => return path.wrong(format_args!("\"{other}\" is not a valid version")),
+            None => return path.wrong("header is required"),
+        };
+        Ok(Self { version, has_beta: headers.contains_key("anthropic-beta") })
     }
 }
 
 impl Ask {
-    /// Reads a request, or says what is wrong with it as the API does: the first fault only.
+    /// Reads a request for a message, or says what is wrong with it as the API does: the first
+    /// fault only.
     pub(crate) fn read(headers: &HeaderMap, body: &[u8]) -> Checked<Self> {
-        let version = Version::of(headers)?;
-        let body = match serde_json::from_slice(body) {
-            Ok(Value::Object(body)) => body,
-            Ok(_) => return Err(Problem::invalid("Input should be a valid dictionary")),
-            Err(error) => {
-                let message = format!("The request body is not valid JSON: {error}");
-                return Err(Problem::invalid(message));
-            }
-        };
-        let name = fields::required_string(&body, "model")?;
-        let max_tokens = fields::max_tokens(&body)?;
-        let conversation = messages::check(&body)?;
-        let stream = fields::flag(&body, "stream")?;
-        let stop_sequences = fields::stop_sequences(&body)?;
-        messages::check_system(&body)?;
-        fields::shapes(&body)?;
-        let has_beta = headers.contains_key("anthropic-beta");
-        fields::no_extras(&body, version == Version::First, has_beta)?;
-        let model = catalogue::find(name)
-            .ok_or_else(|| Problem::new(Kind::NotFound, format!("model: {name}")))?;
-        let terms = terms(&body, model)?;
-        let ask = Self {
-            model,
-            max_tokens,
-            stream,
-            stop_sequences,
-            input_tokens: estimate::input(&body),
-            first: conversation.first,
-            turns: conversation.turns,
-            terms,
-            names_speed: body.contains_key("speed"),
-            thinking: Thinking::Off,
-            tools: Vec::new(),
-            tool_choice: ToolChoice::Auto,
-            parallel_tools: true,
-            format: None,
-            signed: Vec::new(),
-            answers_tool: false,
-        };
-        ask.check_for_model(&body, &conversation)?;
-        Ok(ask)
+        let rules = Rules::of(headers)?;
+        Self::new(parse(body)?, fields::MESSAGE, rules)
     }
 
-    fn check_for_model(&self, body: &Map<String, Value>, said: &Conversation) -> Checked<()> {
-        fields::sampling(body, self.model.version >= (4, 7))?;
-        messages::check_for_model(said, self.model.version)?;
-        let (asked, most) = (self.max_tokens, self.model.max_output_tokens);
-        if asked > most {
-            return Err(Problem::invalid(format!(
-                "max_tokens: {asked} > {most}, which is the maximum allowed number of output \
-                 tokens for {}",
-                self.model.id
-            )));
-        }
-        let (prompt, window) = (self.input_tokens, self.model.context_tokens);
-        if prompt > window {
-            return Err(Problem::invalid(format!(
-                "prompt is too long: {prompt} tokens > {window} maximum"
-            )));
-        }
-        Ok(())
+    /// Reads a request of a batch that was made under these rules.
+    pub(crate) fn batched(rules: Rules, params: Value) -> Checked<Self> {
+        let body = object(params)?;
+        fields::check_batched(&body)?;
+        Self::new(body, fields::BATCHED, rules)
+    }
+
+    /// Reads a request for a count of tokens.
+    pub(crate) fn count(headers: &HeaderMap, body: &[u8]) -> Checked<Count> {
+        let rules = Rules::of(headers)?;
+        let body = parse(body)?;
+        let prompt = Prompt::read(&body, fields::COUNT, rules)?;
+        Ok(Count { model: prompt.model, input_tokens: prompt.tokens })
+    }
+
+    fn new(mut body: Map<String, Value>, shape: &[&[Field]], rules: Rules) -> Checked<Self> {
+        let Prompt { model, said, thinking, tokens } = Prompt::read(&body, shape, rules)?;
+        fields::check_sampling(&body, model, thinking != Thinking::Off)?;
+        let max_tokens = body.get("max_tokens").and_then(Value::as_u64).unwrap_or_default();
+        check_size(model, max_tokens, tokens)?;
+        let terms = fields::terms(&body, model)?;
+        let (tool_choice, parallel_tools) = tools::choice(&body);
+        let config = body.remove("output_config");
+        let format = config.and_then(|mut config| Some(config.get_mut("format")?.take()));
+        Ok(Self {
+            model,
+            max_tokens,
+            stream: body.get("stream").and_then(Value::as_bool).unwrap_or_default(),
+            stop_sequences: fields::stop_sequences(&body)?,
+            input_tokens: tokens,
+            first: said.first,
+            turns: said.turns,
+            terms,
+            names_speed: body.contains_key("speed"),
+            thinking,
+            tools: tools::take(&mut body),
+            tool_choice,
+            parallel_tools,
+            format: format.and_then(|mut format| Some(format.get_mut("schema")?.take())),
+            signed: said.signed,
+            answers_tool: said.answers_tool,
+        })
     }
 }
 
-/// Fast mode is silently standard on 4.6, and an error on the other models without it.
-fn terms(body: &Map<String, Value>, model: &Model) -> Checked<Terms> {
-    let geo = fields::choice(body, "inference_geo", ["global", "us"])?;
-    if geo.is_some() && model.version < (4, 6) {
-        return fields::wrong("inference_geo", "not supported for this model");
+/// What is said to the model.
+struct Prompt {
+    model: &'static Model,
+    said: Conversation,
+    thinking: Thinking,
+    /// How many tokens it is.
+    tokens: u64,
+}
+
+impl Prompt {
+    fn read(body: &Map<String, Value>, shape: &[&[Field]], rules: Rules) -> Checked<Self> {
+        shape::members(shape, body, &Path::Root, rules)?;
+        let said = messages::check(body, rules)?;
+        messages::check_system(body, rules)?;
+        tools::check_tools(body, rules)?;
+        let name = body.get("model").and_then(Value::as_str).unwrap_or_default();
+        let model = catalogue::find(name)
+            .ok_or_else(|| Problem::new(Kind::NotFound, format!("model: {name}")))?;
+        said.check_for_model(model.version)?;
+        let thinking = thinking::read(body, model, said.answers_tool)?;
+        thinking::check_effort(body, model)?;
+        tools::check_choice(body, model)?;
+        Ok(Self { model, said, thinking, tokens: estimate::input(body) })
     }
-    let fast = fields::choice(body, "speed", ["standard", "fast"])? == Some("fast");
-    let has_fast = model.fast_multiplier.is_some();
-    if fast && !has_fast && model.version != (4, 6) {
-        return fields::wrong("speed", "'fast' is not supported for this model");
+}
+
+fn parse(body: &[u8]) -> Checked<Map<String, Value>> {
+    let body = serde_json::from_slice(body);
+    object(body.map_err(|error| {
+        Problem::invalid(format!("The request body is not valid JSON: {error}"))
+    })?)
+}
+
+fn object(body: Value) -> Checked<Map<String, Value>> {
+    match body {
+        Value::Object(body) => Ok(body),
+        _ => Err(Problem::invalid("Input should be a valid dictionary")),
     }
-    fields::choice(body, "service_tier", ["auto", "standard_only"])?;
-    Ok(Terms { us_only: geo == Some("us"), fast: fast && has_fast })
+}
+
+/// What was asked for and what was said must fit the model.
+fn check_size(model: &Model, max_tokens: u64, prompt: u64) -> Checked<()> {
+    let (most, window) = (model.max_output_tokens, model.context_tokens);
+    if max_tokens > most {
+        return Path::Root.name("max_tokens").wrong(format_args!(
+            "{max_tokens} > {most}, which is the maximum allowed number of output tokens for {}",
+            model.id
+        ));
+    }
+    if prompt > window {
+        let message = format!("prompt is too long: {prompt} tokens > {window} maximum");
+        return Err(Problem::invalid(message));
+    }
+    Ok(())
 }

@@ -83,8 +83,8 @@ impl Simulator {
     }
 
     fn count_tokens(&self, call: &Call) -> Response {
-        self.authenticated(call, |caller| match self.read(caller, call) {
-            Ok(ask) => match self.0.count(caller, &ask) {
+        self.authenticated(call, |caller| match Ask::count(&call.headers, &call.body) {
+            Ok(count) => match self.0.count(caller, count) {
                 Ok(tokens) => {
                     let body = format!("{{\"input_tokens\":{tokens}}}").into_bytes();
                     self.0.plain(StatusCode::OK, body, Some(caller))
