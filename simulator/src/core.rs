@@ -111,7 +111,8 @@ impl Core {
         usize::try_from(index).unwrap_or(0)
     }
 
-    fn caller(&self, account: usize) -> Caller {
+    /// Who an account is.
+    pub(crate) fn caller(&self, account: usize) -> Caller {
         let organization = self.organizations.get(account).copied().unwrap_or(account);
         Caller { account, organization }
     }

@@ -18,6 +18,7 @@ mod books;
 mod bucket;
 mod catalogue;
 mod clock;
+mod control;
 mod core;
 mod draw;
 mod estimate;

@@ -12,7 +12,9 @@ use thiserror::Error;
 use crate::catalogue::Model;
 use crate::draw::Digest;
 use crate::money::Money;
-pub(crate) use faults::{Endpoint, Faults, Name as FaultName, Rule};
+pub(crate) use accounts::read_money;
+pub(crate) use faults::{Endpoint, Faults, Name as FaultName, Rule, read_faults};
+pub(crate) use file::Fault as Place;
 pub(crate) use limits::{Acceleration, Limits, Rates};
 
 /// A scenario: valid by construction.
@@ -84,7 +86,7 @@ impl Scenario {
     /// If it is not JSON, has a key it should not have, or a value that makes no sense.
     pub fn from_json(text: &str, origin: &str) -> Result<Self, ScenarioError> {
         let fail = |(path, reason)| ScenarioError { origin: origin.to_owned(), path, reason };
-        file::read(text).and_then(file::File::check).map_err(fail)
+        file::read(text.as_bytes()).and_then(file::File::check).map_err(fail)
     }
 
     /// Three accounts, each and per limit class 300 requests, 40,000 input tokens and 80,000

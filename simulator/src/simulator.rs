@@ -6,6 +6,7 @@ use http::{Method, StatusCode};
 use polpo_upstream::transport::Call;
 
 use crate::books::{Books, Outcome};
+use crate::control;
 use crate::core::Core;
 use crate::limiter::Caller;
 use crate::problem::{Kind, Problem};
@@ -58,14 +59,7 @@ impl Simulator {
             (&Method::POST, "/v1/messages") => self.messages(call),
             (&Method::POST, "/v1/messages/count_tokens") => self.count_tokens(call),
             (&Method::HEAD, "/api/hello") => self.0.plain(StatusCode::OK, Vec::new(), None),
-            (&Method::GET, "/_sim/books") => {
-                let books = serde_json::to_vec(&self.books()).unwrap_or_default();
-                self.0.plain(StatusCode::OK, books, None)
-            }
-            (&Method::POST, "/_sim/reset") => {
-                self.reset();
-                self.0.plain(StatusCode::NO_CONTENT, Vec::new(), None)
-            }
+            (_, path) if path.starts_with("/_sim/") => control::answer(&self.0, call, path),
             _ => self.0.numbered(&Problem::new(Kind::NotFound, "Not Found"), None),
         }
     }

@@ -1,11 +1,11 @@
 //! Accounts as the scenario writes them: keys, organisations, workspaces and money.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 
-use super::file::{Fault, within};
+use super::file::{Fault, known, read, within};
 use super::{Account, Limits};
 use crate::draw::Draws;
 use crate::money::Money;
@@ -55,6 +55,21 @@ struct MoneyEntry {
     contract_cap_usd: Option<f64>,
     regain_access: Option<DateTime<Utc>>,
     billing_problem: bool,
+}
+
+/// Reads the money of some accounts by their names.
+///
+/// # Errors
+/// The place in the JSON, and what is wrong there.
+pub(crate) fn read_money(json: &[u8], accounts: &[Account]) -> Result<Vec<(usize, Money)>, Fault> {
+    let entries: BTreeMap<String, MoneyEntry> = read(json)?;
+    let names: BTreeSet<&str> = accounts.iter().map(|account| account.name.as_str()).collect();
+    let one = |(name, entry): (String, MoneyEntry)| {
+        known(&name, &name, &names, "account")?;
+        let index = accounts.iter().position(|account| account.name == name).unwrap_or_default();
+        Ok((index, entry.check(&name)?))
+    };
+    entries.into_iter().map(one).collect()
 }
 
 /// More than any organisation spends in a simulation; its nanodollars fit an integer.

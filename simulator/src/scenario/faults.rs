@@ -6,7 +6,7 @@ use http::{HeaderName, HeaderValue};
 use serde::Deserialize;
 
 use super::Account;
-use super::file::{Fault, known, within};
+use super::file::{Fault, known, read, within};
 use crate::catalogue;
 
 /// What goes wrong, and how often.
@@ -155,13 +155,25 @@ pub(crate) enum Name {
     Refusal,
 }
 
+/// Reads faults alone.
+///
+/// # Errors
+/// The place in the JSON, and what is wrong there.
+pub(crate) fn read_faults(json: &[u8], accounts: &[Account]) -> Result<Faults, Fault> {
+    let faults: Faults = read(json)?;
+    faults.check("", accounts)?;
+    Ok(faults)
+}
+
 impl Faults {
-    pub(super) fn check(&self, accounts: &[Account]) -> Result<(), Fault> {
-        within("faults.overloadedRate", self.overloaded_rate, 0.0, 1.0)?;
-        within("faults.errorRate", self.error_rate, 0.0, 1.0 - self.overloaded_rate)?;
+    /// Checks what the shape alone does not say; `path` is a prefix with its dot.
+    pub(super) fn check(&self, path: &str, accounts: &[Account]) -> Result<(), Fault> {
+        within(&format!("{path}overloadedRate"), self.overloaded_rate, 0.0, 1.0)?;
+        let left = 1.0 - self.overloaded_rate;
+        within(&format!("{path}errorRate"), self.error_rate, 0.0, left)?;
         let names: BTreeSet<&str> = accounts.iter().map(|a| a.name.as_str()).collect();
         for (index, rule) in self.rules.iter().enumerate() {
-            rule.check(&format!("faults.rules[{index}]"), &names)?;
+            rule.check(&format!("{path}rules[{index}]"), &names)?;
         }
         Ok(())
     }

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
 use super::accounts::{AccountEntry, check_accounts};
 use super::{Faults, Latency, Limits, Scenario};
@@ -10,7 +11,7 @@ use crate::catalogue;
 use crate::draw::Digest;
 
 /// A place in the JSON, and what is wrong there.
-pub(super) type Fault = (String, String);
+pub(crate) type Fault = (String, String);
 
 /// The file.
 #[derive(Debug, Deserialize)]
@@ -63,8 +64,8 @@ const ACCURACY: [(&str, f64); 5] =
     [("haiku", 0.75), ("sonnet", 0.9), ("opus", 0.98), ("fable", 0.99), ("mythos", 0.99)];
 
 /// Reads the JSON.
-pub(super) fn read(text: &str) -> Result<File, Fault> {
-    let mut deserializer = serde_json::Deserializer::from_str(text);
+pub(super) fn read<T: DeserializeOwned>(json: &[u8]) -> Result<T, Fault> {
+    let mut deserializer = serde_json::Deserializer::from_slice(json);
     let file = serde_path_to_error::deserialize(&mut deserializer)
         .map_err(|error| (place(error.path()), error.inner().to_string()))?;
     deserializer.end().map_err(|error| (".".to_owned(), error.to_string()))?;
@@ -85,7 +86,7 @@ impl File {
         within("toolUseRate", self.tool_use_rate, 0.0, 1.0)?;
         self.limits.check("limits")?;
         let accounts = check_accounts(self.accounts)?;
-        self.faults.check(&accounts)?;
+        self.faults.check("faults.", &accounts)?;
         let mut accuracy: BTreeMap<String, f64> =
             ACCURACY.map(|(class, share)| (class.to_owned(), share)).into();
         for (class, share) in self.accuracy {

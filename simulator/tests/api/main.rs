@@ -1,6 +1,8 @@
 //! The simulated API as a client sees it, over both faces.
 
 #[cfg(test)]
+mod answers;
+#[cfg(test)]
 mod books;
 #[cfg(test)]
 mod chance;
@@ -10,6 +12,10 @@ mod client;
 mod faults;
 #[cfg(test)]
 mod limits;
+#[cfg(test)]
+mod money;
+#[cfg(test)]
+mod scripted;
 #[cfg(test)]
 mod socket;
 #[cfg(test)]
