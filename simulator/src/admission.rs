@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::allowance::{Dimension, Refusal};
 use crate::books::{Outcome, Tokens};
 use crate::catalogue::Model;
+use crate::clock::SimTime;
 use crate::core::{Core, State, request_id};
 use crate::draw::Draws;
 use crate::faults::{Fault, Mishap, MishapKind, Occasion};
@@ -30,6 +31,8 @@ pub(crate) struct Admission {
 pub(crate) struct Served {
     /// The age in which generation starts.
     pub(crate) age: u64,
+    /// When it arrived.
+    pub(crate) at: SimTime,
     /// How its input divides.
     pub(crate) input: Tokens,
     pub(crate) mishap: Option<Mishap>,
@@ -79,16 +82,18 @@ impl Core {
             Some(Fault::Mishap(mishap)) => Some(mishap),
             None => None,
         };
-        let input = Tokens { input: ask.input_tokens, ..Tokens::default() };
-        let counted = input.input + input.cache_write();
         let now = self.clock.now();
+        let input = state.caches.split(now, caller.workspace, &ask.prompt);
+        // What is read from the cache does not count.
+        let counted = input.input + input.cache_write();
         let admitted = state.limiter.admit(&self.scenario, caller, ask.model, now, counted);
         headers.extend(state.limiter.headers(caller, ask.model, &self.clock));
         admitted.map_err(|refusal| {
             let problem = self.limited(caller, ask.model, &refusal);
             (Outcome::Refused, self.wait_for(refusal.wait, problem))
         })?;
-        Ok(Served { age: state.age, input, mishap })
+        state.caches.refresh(now, caller.workspace, &ask.prompt);
+        Ok(Served { age: state.age, at: now, input, mishap })
     }
 
     /// Counts tokens: for nothing, but within limits of its own.

@@ -25,6 +25,8 @@ pub(crate) struct Model {
     pub(crate) prompt_bands: Vec<PromptBand>,
     pub(crate) context_tokens: u64,
     pub(crate) max_output_tokens: u64,
+    /// The shortest prompt that is cached, where known.
+    pub(crate) cache_min_tokens: Option<u64>,
     pub(crate) limit_class: String,
     pub(crate) fast_multiplier: Option<f64>,
     /// Major and minor version, from the id.

@@ -7,8 +7,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use http::HeaderMap;
 
 use crate::books::{Books, Ledger};
+use crate::cache::Caches;
 use crate::catalogue::Model;
 use crate::clock::{Clock, SimTime};
+use crate::diagnosis::Diagnoses;
 use crate::draw::Draws;
 use crate::faults::Script;
 use crate::limiter::{Caller, Limiter};
@@ -23,8 +25,8 @@ pub(crate) struct Core {
     pub(crate) clock: Clock,
     /// By API key, the index of its account.
     keys: HashMap<String, usize>,
-    /// For each account the first one of its organisation.
-    organizations: Vec<usize>,
+    /// By account.
+    callers: Vec<Caller>,
     state: Mutex<State>,
 }
 
@@ -32,6 +34,8 @@ pub(crate) struct Core {
 pub(crate) struct State {
     pub(crate) ledger: Ledger,
     pub(crate) limiter: Limiter,
+    pub(crate) caches: Caches,
+    pub(crate) diagnoses: Diagnoses,
     pub(crate) script: Script,
     /// By account.
     pub(crate) money: Vec<Money>,
@@ -49,14 +53,20 @@ impl Core {
         let keys = accounts.iter().enumerate().flat_map(|(index, account)| {
             account.api_keys.iter().map(move |key| (key.clone(), index))
         });
-        let organizations = accounts.iter().enumerate().map(|(index, account)| {
-            let is_same = |other: &Account| other.organization_id == account.organization_id;
-            accounts.iter().position(is_same).unwrap_or(index)
+        let callers = accounts.iter().enumerate().map(|(account, of)| {
+            let first = |is_same: &dyn Fn(&Account) -> bool| {
+                accounts.iter().position(is_same).unwrap_or(account)
+            };
+            let organization = first(&|other| other.organization_id == of.organization_id);
+            let workspace = first(&|other| {
+                other.organization_id == of.organization_id && other.workspace_id == of.workspace_id
+            });
+            Caller { account, organization, workspace }
         });
         let clock = Clock::new(scenario.time_scale);
         Self {
             keys: keys.collect(),
-            organizations: organizations.collect(),
+            callers: callers.collect(),
             state: Mutex::new(State::new(&scenario, clock.now(), keeps_messages, 0)),
             clock,
             scenario,
@@ -113,14 +123,14 @@ impl Core {
 
     /// Who an account is.
     pub(crate) fn caller(&self, account: usize) -> Caller {
-        let organization = self.organizations.get(account).copied().unwrap_or(account);
-        Caller { account, organization }
+        let alone = Caller { account, organization: account, workspace: account };
+        self.callers.get(account).copied().unwrap_or(alone)
     }
 
     /// The accounts of a caller's organisation.
     pub(crate) fn workspaces(&self, caller: Caller) -> impl Iterator<Item = usize> {
-        let accounts = self.organizations.iter().enumerate();
-        accounts.filter(move |(_, o)| **o == caller.organization).map(|(index, _)| index)
+        let callers = self.callers.iter();
+        callers.filter(move |it| it.organization == caller.organization).map(|it| it.account)
     }
 
     pub(crate) fn organization_id(&self, caller: Caller) -> &str {
@@ -141,6 +151,8 @@ impl State {
         Self {
             ledger: Ledger::new(scenario.accounts.len(), keeps_messages),
             limiter: Limiter::default(),
+            caches: Caches::default(),
+            diagnoses: Diagnoses::default(),
             script: Script::new(scenario.faults.clone()),
             money: scenario.accounts.iter().map(|account| account.money.clone()).collect(),
             began: now,

@@ -1,6 +1,14 @@
-//! How many tokens something is: about four bytes each.
+//! How many tokens something is: about four bytes each, with every tokenizer.
 
 use serde_json::{Map, Value};
+
+use crate::catalogue::Model;
+use crate::media;
+
+/// What a turn costs beside its content: the marks of who speaks.
+pub(crate) const A_TURN: u64 = 3;
+
+const BYTES_A_TOKEN: u64 = 4;
 
 /// Tokens of a text.
 pub(crate) fn text(text: &str) -> u64 {
@@ -12,52 +20,58 @@ pub(crate) fn bytes_of(tokens: u64) -> usize {
     usize::try_from(tokens.saturating_mul(BYTES_A_TOKEN)).unwrap_or(usize::MAX)
 }
 
-/// Tokens of a request body: system prompt, tools and messages.
-pub(crate) fn input(body: &Map<String, Value>) -> u64 {
-    let messages = body.get("messages").and_then(Value::as_array).map_or(0, |messages| {
-        messages.iter().map(|message| A_TURN + content(message.get("content"))).sum()
-    });
-    content(body.get("system")) + body.get("tools").map_or(0, json) + messages
+/// Tokens of a text, a content block or a tool.
+pub(crate) fn block(block: &Value) -> u64 {
+    let Some(fields) = block.as_object() else {
+        return block.as_str().map_or(0, text);
+    };
+    let source = fields.get("source").unwrap_or(&Value::Null);
+    match fields.get("type").and_then(Value::as_str) {
+        Some("text") => content(fields.get("text")),
+        Some("image") => media::image(source),
+        Some("tool_result") => A_TURN + content(fields.get("content")),
+        Some("document") => {
+            content(fields.get("title")) + content(fields.get("context")) + document(source)
+        }
+        _ => json(fields),
+    }
 }
 
-const BYTES_A_TOKEN: u64 = 4;
-
-/// What a turn costs beside its content: the marks of who speaks.
-const A_TURN: u64 = 3;
-
-/// A picture of about a megapixel.
-const AN_IMAGE: u64 = 1_500;
-
-/// Base64 bytes of a document for one token: mostly fonts and layout, not text.
-const DOCUMENT_BYTES_A_TOKEN: usize = 20;
+/// Tokens of the instructions that the API adds to a request with tools.
+pub(crate) fn tool_instructions(model: &Model, is_forced: bool) -> u64 {
+    let (free, forced) = match (model.class.as_str(), model.version) {
+        (_, (4, 7)) => (675, 804),
+        ("opus", (4, 8)) => (290, 410),
+        ("opus" | "fable" | "mythos", (5.., _)) => (286, 406),
+        (_, (5.., _)) => (354, 474),
+        _ => (497, 589),
+    };
+    if is_forced { forced } else { free }
+}
 
 fn bytes(count: usize) -> u64 {
     (count as u64).div_ceil(BYTES_A_TOKEN)
 }
 
-fn json(value: &Value) -> u64 {
-    bytes(value.to_string().len())
+/// The model does not see where the client wants its cache to end.
+fn json(fields: &Map<String, Value>) -> u64 {
+    let seen = fields.iter().filter(|(name, _)| *name != "cache_control");
+    bytes(seen.map(|(name, value)| name.len() + value.to_string().len() + r#""":,"#.len()).sum())
 }
 
 fn content(value: Option<&Value>) -> u64 {
     match value {
-        Some(Value::String(string)) => text(string),
         Some(Value::Array(blocks)) => blocks.iter().map(block).sum(),
+        Some(Value::String(string)) => text(string),
         _ => 0,
     }
 }
 
-fn block(block: &Value) -> u64 {
-    let string = |name| block.get(name).and_then(Value::as_str);
-    match string("type") {
-        Some("text") => string("text").map_or(0, text),
-        Some("image") => AN_IMAGE,
-        Some("tool_result") => A_TURN + content(block.get("content")),
-        Some("document") => match block.pointer("/source/data").and_then(Value::as_str) {
-            Some(data) => (data.len() / DOCUMENT_BYTES_A_TOKEN) as u64,
-            None => json(block),
-        },
-        _ => json(block),
+fn document(source: &Value) -> u64 {
+    match source.get("type").and_then(Value::as_str) {
+        Some("text") => content(source.get("data")),
+        Some("content") => content(source.get("content")),
+        _ => media::pdf(source),
     }
 }
 
@@ -66,18 +80,35 @@ mod tests {
     use serde_json::json;
 
     use super::*;
+    use crate::catalogue::find;
 
     #[test]
-    fn everything_a_request_says_counts() {
-        let mut body = json!({"messages": [{"role": "user", "content": "abcdefgh"}]});
-        let count = |body: &Value| input(body.as_object().unwrap());
-        assert_eq!(count(&body), 5);
-        body["system"] = json!([{"type": "text", "text": "abcd"}]);
-        assert_eq!(count(&body), 6);
-        body["tools"] = json!([{"name": "x"}]);
-        assert_eq!(count(&body), 10);
-        body["messages"][0]["content"] =
-            json!([{"type": "text", "text": "abcde"}, {"type": "image"}]);
-        assert_eq!(count(&body), 10 + AN_IMAGE);
+    fn a_document_counts_what_it_holds_and_what_is_said_about_it() {
+        let document = |source: Value| block(&json!({"type": "document", "source": source}));
+        assert_eq!(document(json!({"type": "text", "data": "abcdefgh"})), 2);
+        let parts = json!([{"type": "text", "text": "abcd"}, {"type": "image"}]);
+        assert_eq!(document(json!({"type": "content", "content": parts})), 1 + media::AN_IMAGE);
+        assert_eq!(document(json!({"type": "url", "url": "https://example.com"})), media::A_PAGE);
+        let titled = json!({"type": "document", "title": "abcd", "source": {"type": "text"}});
+        assert_eq!(block(&titled), 1);
+    }
+
+    #[test]
+    fn a_breakpoint_has_no_tokens() {
+        let mut tool = json!({"name": "x", "input_schema": {"type": "object"}});
+        let without = block(&tool);
+        tool["cache_control"] = json!({"type": "ephemeral"});
+        assert_eq!(block(&tool), without);
+    }
+
+    #[test]
+    fn tools_come_with_instructions_by_model_and_choice() {
+        let of = |name| [false, true].map(|forced| tool_instructions(find(name).unwrap(), forced));
+        assert_eq!(of("claude-opus-5"), [286, 406]);
+        assert_eq!(of("claude-opus-4-8"), [290, 410]);
+        assert_eq!(of("claude-opus-4-7"), [675, 804]);
+        assert_eq!(of("claude-opus-4-6"), [497, 589]);
+        assert_eq!(of("claude-sonnet-5"), [354, 474]);
+        assert_eq!(of("claude-haiku-4-5"), [497, 589]);
     }
 }

@@ -2,11 +2,14 @@
 
 use std::sync::Arc;
 
+use crate::admission::Served;
 use crate::books::Tokens;
 use crate::catalogue::Model;
+use crate::clock::SimTime;
 use crate::core::Core;
 use crate::limiter::Caller;
 use crate::price::{Terms, price};
+use crate::prompt::Prompt;
 use crate::request::Ask;
 
 /// A running generation. Dropping it bills the input and the output until then: a client that
@@ -19,11 +22,33 @@ pub(crate) struct Generation {
     terms: Terms,
     tokens: Tokens,
     age: u64,
+    arrived: SimTime,
+    /// What it writes to the cache once it begins.
+    prompt: Option<Prompt>,
 }
 
 impl Generation {
-    pub(crate) fn new(core: Arc<Core>, caller: Caller, ask: &Ask, input: Tokens, age: u64) -> Self {
-        Self { core, caller, model: ask.model, terms: ask.terms, tokens: input, age }
+    pub(crate) fn new(core: Arc<Core>, caller: Caller, ask: &Ask, served: &Served) -> Self {
+        let prompt = (!ask.prompt.is_plain()).then(|| ask.prompt.clone());
+        Self {
+            core,
+            caller,
+            model: ask.model,
+            terms: ask.terms,
+            tokens: served.input,
+            age: served.age,
+            arrived: served.at,
+            prompt,
+        }
+    }
+
+    /// The first token is there: what the prompt writes to the cache can be read from now on.
+    pub(crate) fn begin(&mut self) {
+        let Some(prompt) = self.prompt.take() else { return };
+        let mut state = self.core.state();
+        if state.age == self.age {
+            state.caches.store(self.arrived, self.caller.workspace, &prompt, &self.tokens);
+        }
     }
 
     /// Charges output tokens to the limits now and to the bill at the end.

@@ -12,10 +12,12 @@ use crate::scenario::{Limits, Scenario};
 /// Who sends a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Caller {
-    /// The index of the account, which is a workspace.
+    /// The index of the account.
     pub(crate) account: usize,
     /// The index of the first account of the organisation, whose limits count.
     pub(crate) organization: usize,
+    /// The index of the first account of the workspace, whose cache counts.
+    pub(crate) workspace: usize,
 }
 
 /// Allowances as they were first needed: full.

@@ -5,6 +5,7 @@ use serde_json::value::RawValue;
 
 use crate::answer::{Block, Said, Stop};
 use crate::books::Tokens;
+use crate::diagnosis::Miss;
 use crate::draw::Draws;
 use crate::estimate;
 use crate::request::{Ask, Thinking};
@@ -19,6 +20,9 @@ pub(crate) struct Heading<'a> {
     pub(crate) input: Tokens,
     /// As `service_tier` has it.
     pub(crate) tier: &'static str,
+    /// Why its cache was missed, if the client asked and it was.
+    #[expect(clippy::option_option, reason = "asked for or not, missed or not")]
+    pub(crate) diagnosis: Option<Option<Miss>>,
 }
 
 /// An event of a streamed answer.
@@ -169,11 +173,18 @@ struct Message<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     stop_details: Option<Refused>,
     usage: Usage,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    diagnostics: Option<Diagnostics>,
+}
+
+#[derive(Serialize)]
+struct Diagnostics {
+    cache_miss_reason: Option<Miss>,
 }
 
 impl<'a> Message<'a> {
     fn empty(heading: Heading<'a>, output_tokens: u64, thinking_tokens: u64) -> Self {
-        let Heading { ask, id, input, tier } = heading;
+        let Heading { ask, id, input, tier, diagnosis } = heading;
         Self {
             model: &ask.model.id,
             id,
@@ -183,6 +194,7 @@ impl<'a> Message<'a> {
             stop_reason: None,
             stop_sequence: None,
             stop_details: None,
+            diagnostics: diagnosis.map(|cache_miss_reason| Diagnostics { cache_miss_reason }),
             usage: Usage {
                 input_tokens: input.input,
                 cache_creation_input_tokens: input.cache_write(),

@@ -1,6 +1,7 @@
 //! A request, read and checked: to be answered, in a batch, or only to be counted.
 
 mod blocks;
+mod content;
 mod fields;
 mod messages;
 mod pairing;
@@ -11,17 +12,18 @@ mod tools;
 use http::HeaderMap;
 use serde_json::{Map, Value};
 
+pub(crate) use self::content::Signed;
 use self::messages::Conversation;
-pub(crate) use self::messages::Signed;
 pub(crate) use self::shape::Checked;
 use self::shape::{Field, Path};
 pub(crate) use self::thinking::Thinking;
 pub(crate) use self::tools::{Tool, ToolChoice};
 use crate::catalogue::{self, Model};
+use crate::diagnosis::Inquiry;
 use crate::draw::Digest;
-use crate::estimate;
 use crate::price::Terms;
 use crate::problem::{Kind, Problem};
+use crate::prompt::Prompt;
 
 /// What the simulator needs of a valid request.
 #[derive(Clone, Debug)]
@@ -31,6 +33,9 @@ pub(crate) struct Ask {
     pub(crate) stream: bool,
     pub(crate) stop_sequences: Vec<String>,
     pub(crate) input_tokens: u64,
+    pub(crate) prompt: Prompt,
+    /// What the client wants to know about its cache.
+    pub(crate) inquiry: Option<Inquiry>,
     /// SHA-256 of the first user message's text.
     pub(crate) first: Digest,
     /// Number of messages.
@@ -110,15 +115,15 @@ impl Ask {
     pub(crate) fn count(headers: &HeaderMap, body: &[u8]) -> Checked<Count> {
         let rules = Rules::of(headers)?;
         let body = parse(body)?;
-        let prompt = Prompt::read(&body, fields::COUNT, rules)?;
-        Ok(Count { model: prompt.model, input_tokens: prompt.tokens })
+        let spoken = Spoken::read(&body, fields::COUNT, rules)?;
+        Ok(Count { model: spoken.model, input_tokens: spoken.prompt.tokens() })
     }
 
     fn new(mut body: Map<String, Value>, shape: &[&[Field]], rules: Rules) -> Checked<Self> {
-        let Prompt { model, said, thinking, tokens } = Prompt::read(&body, shape, rules)?;
+        let Spoken { model, said, thinking, prompt, inquiry } = Spoken::read(&body, shape, rules)?;
         fields::check_sampling(&body, model, thinking != Thinking::Off)?;
         let max_tokens = body.get("max_tokens").and_then(Value::as_u64).unwrap_or_default();
-        check_size(model, max_tokens, tokens)?;
+        check_size(model, max_tokens, prompt.tokens())?;
         let terms = fields::terms(&body, model)?;
         let (tool_choice, parallel_tools) = tools::choice(&body);
         let config = body.remove("output_config");
@@ -128,7 +133,9 @@ impl Ask {
             max_tokens,
             stream: body.get("stream").and_then(Value::as_bool).unwrap_or_default(),
             stop_sequences: fields::stop_sequences(&body)?,
-            input_tokens: tokens,
+            input_tokens: prompt.tokens(),
+            prompt,
+            inquiry,
             first: said.first,
             turns: said.turns,
             terms,
@@ -145,15 +152,15 @@ impl Ask {
 }
 
 /// What is said to the model.
-struct Prompt {
+struct Spoken {
     model: &'static Model,
     said: Conversation,
     thinking: Thinking,
-    /// How many tokens it is.
-    tokens: u64,
+    prompt: Prompt,
+    inquiry: Option<Inquiry>,
 }
 
-impl Prompt {
+impl Spoken {
     fn read(body: &Map<String, Value>, shape: &[&[Field]], rules: Rules) -> Checked<Self> {
         shape::members(shape, body, &Path::Root, rules)?;
         let said = messages::check(body, rules)?;
@@ -166,8 +173,15 @@ impl Prompt {
         let thinking = thinking::read(body, model, said.answers_tool)?;
         thinking::check_effort(body, model)?;
         tools::check_choice(body, model)?;
-        Ok(Self { model, said, thinking, tokens: estimate::input(body) })
+        let prompt = Prompt::read(body, model)?;
+        let inquiry = Inquiry::read(body, model)?;
+        Ok(Self { model, said, thinking, prompt, inquiry })
     }
+}
+
+/// A complaint about the value at a path.
+pub(crate) fn wrong<T>(path: &str, complaint: &str) -> Checked<T> {
+    Err(Problem::invalid(format!("{path}: {complaint}")))
 }
 
 fn parse(body: &[u8]) -> Checked<Map<String, Value>> {
@@ -178,10 +192,10 @@ fn parse(body: &[u8]) -> Checked<Map<String, Value>> {
 }
 
 fn object(body: Value) -> Checked<Map<String, Value>> {
-    match body {
-        Value::Object(body) => Ok(body),
-        _ => Err(Problem::invalid("Input should be a valid dictionary")),
-    }
+    let Value::Object(body) = body else {
+        return Err(Problem::invalid("Input should be a valid dictionary"));
+    };
+    Ok(body)
 }
 
 /// What was asked for and what was said must fit the model.
@@ -199,3 +213,6 @@ fn check_size(model: &Model, max_tokens: u64, prompt: u64) -> Checked<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

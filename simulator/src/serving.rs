@@ -49,13 +49,19 @@ fn generate(
     if mishap == Some(&MishapKind::Refusal) {
         said.stop = Stop::Refusal;
     }
-    let (pieces, end) = written(ask, &said, admission, served);
+    let id = format!("msg_01{}", draws.id("message", 22));
+    let diagnosis = ask
+        .inquiry
+        .clone()
+        .map(|inquiry| core.state().diagnoses.diagnose(caller.workspace, &id, inquiry));
+    let heading = Heading { ask, id: &id, input: served.input, tier: "standard", diagnosis };
+    let (pieces, end) = written(heading, &said, admission, served);
     let mut steps = steps(core, ask, draws, pieces);
     if let Some(MishapKind::SlowFirstToken(by)) = mishap {
         let by = core.clock.real(*by);
         steps.iter_mut().for_each(|step| step.at += by);
     }
-    let generation = Generation::new(core.clone(), caller, ask, served.input, served.age);
+    let generation = Generation::new(core.clone(), caller, ask, served);
     let mut headers = core.headers(&admission.request_id, Some(caller));
     let content_type = match (mishap, ask.stream) {
         (Some(MishapKind::WrongContentType), _) => "text/html; charset=utf-8",
@@ -70,13 +76,16 @@ fn generate(
 }
 
 /// The answer in pieces, with what happens to it on the way.
-fn written(ask: &Ask, said: &Said, admission: &Admission, served: &Served) -> (Vec<Piece>, End) {
+fn written(
+    heading: Heading<'_>,
+    said: &Said,
+    admission: &Admission,
+    served: &Served,
+) -> (Vec<Piece>, End) {
     let draws = admission.draws;
-    let id = format!("msg_01{}", draws.id("message", 22));
-    let heading = Heading { ask, id: &id, input: served.input, tier: "standard" };
     let mut pieces = pieces(heading, said, draws);
     let mut end = End::Whole;
-    if ask.stream {
+    if heading.ask.stream {
         if let Some(mishap) = &served.mishap {
             let events = Events::new(draws);
             end = mishap::to_stream(mishap, &mut pieces, events, &admission.request_id);

@@ -105,6 +105,7 @@ impl Timeline {
     fn play(&mut self) -> Option<Bytes> {
         let step = self.steps.pop_front()?;
         if let Some(generation) = &mut self.generation {
+            generation.begin();
             generation.produce(step.tokens);
         }
         if self.steps.is_empty() && self.end == End::Whole {

@@ -2,13 +2,14 @@
 
 use serde_json::{Map, Value};
 
+use super::Rules;
 use super::blocks::{CONTENT, ONLY_TEXT, SYSTEM_CONTENT};
+use super::content::{self, Signed, tag_of, text_of};
 use super::pairing::Calls;
 use super::shape::Kind::{List, Record, Word};
 use super::shape::Presence::{Beta, Optional, Required};
 use super::shape::{self, Checked, Field, Kind, Path};
 use super::thinking::EFFORT;
-use super::{Rules, Version};
 use crate::draw::{Digest, sha256};
 use crate::problem::Problem;
 
@@ -18,17 +19,6 @@ pub(crate) enum Role {
     User,
     Assistant,
     System,
-}
-
-/// A thinking block that is sent back.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Signed {
-    /// Where it is, such as `messages.1.content.0`.
-    pub(crate) path: String,
-    /// What was thought; of a redacted block, its data.
-    pub(crate) thinking: String,
-    /// Its signature; of a redacted block, its data.
-    pub(crate) signature: String,
 }
 
 /// What the rest of the simulator wants to know of a conversation.
@@ -51,7 +41,7 @@ pub(crate) struct Conversation {
 /// Most messages in a request, as the API documents.
 const MAX_MESSAGES: usize = 100_000;
 
-const MESSAGES: Path<'_> = Path::Name(&Path::Root, "messages");
+pub(crate) const MESSAGES: Path<'_> = Path::Name(&Path::Root, "messages");
 
 /// Checks `messages`, whose blocks have their shapes before what they say is looked at.
 pub(crate) fn check(body: &Map<String, Value>, rules: Rules) -> Checked<Conversation> {
@@ -78,8 +68,8 @@ pub(crate) fn check_system(body: &Map<String, Value>, rules: Rules) -> Checked<(
         None | Some(Value::Null | Value::String(_)) => Ok(()),
         Some(blocks) => {
             List(&ONLY_TEXT).check(blocks, &path, rules)?;
-            let mut blocks = blocks.as_array().into_iter().flatten();
-            blocks.try_for_each(|block| check_text(text_of(block), &path))
+            let mut texts = blocks.as_array().into_iter().flatten().filter_map(text_of);
+            texts.try_for_each(|text| content::check_text(text, &path))
         }
     }
 }
@@ -143,17 +133,35 @@ impl<'a> Turn<'a> {
         }
     }
 
+    /// Checks what is said, and takes note of it.
+    fn check(
+        &self,
+        path: &Path<'_>,
+        rules: Rules,
+        (said, calls): (&mut Conversation, &mut Calls<'a>),
+    ) -> Checked<()> {
+        if let Some(text) = self.content.as_str().filter(|text| !text.is_empty()) {
+            content::check_text(text, &MESSAGES)?;
+            return if self.role == Role::Assistant { Ok(()) } else { calls.settle() };
+        }
+        let content = path.name("content");
+        for (index, block) in self.blocks().iter().enumerate() {
+            let path = content.index(index);
+            content::check(block, self.role, &path, rules)?;
+            calls.read(block, &path)?;
+            said.answers_tool |= tag_of(block) == "tool_result";
+            said.signed.extend(content::signed(block, &path));
+        }
+        Ok(())
+    }
+
     /// The blocks; none if the content is a string.
     fn blocks(&self) -> &'a [Value] {
         self.content.as_array().map_or(&[], Vec::as_slice)
     }
 
     fn is_empty(&self) -> bool {
-        match self.content {
-            Value::String(text) => text.is_empty(),
-            Value::Array(blocks) => blocks.is_empty(),
-            _ => false,
-        }
+        self.content.as_str() == Some("") || self.content.as_array().is_some_and(Vec::is_empty)
     }
 
     /// The last text, if the content ends with one.
@@ -196,10 +204,8 @@ fn converse(turns: &[Turn<'_>], rules: Rules) -> Checked<Conversation> {
         }
         check_place(turns, index, &path)?;
         calls.begin(turn.role, index)?;
-        if turn.role != Role::System {
-            said.answers_tool &= turn.role == Role::User;
-            read_turn(turn, &path, rules, (&mut said, &mut calls))?;
-        }
+        said.answers_tool &= turn.role != Role::Assistant;
+        turn.check(&path, rules, (&mut said, &mut calls))?;
     }
     calls.settle()?;
     Ok(said)
@@ -221,105 +227,6 @@ fn check_place(turns: &[Turn<'_>], index: usize, path: &Path<'_>) -> Checked<()>
         return path.wrong("role 'system' must precede an 'assistant' message or end the array");
     }
     Ok(())
-}
-
-fn read_turn<'a>(
-    turn: &Turn<'a>,
-    path: &Path<'_>,
-    rules: Rules,
-    (said, calls): (&mut Conversation, &mut Calls<'a>),
-) -> Checked<()> {
-    if let Some(text) = turn.content.as_str().filter(|text| !text.is_empty()) {
-        check_text(Some(text), &MESSAGES)?;
-        return if turn.role == Role::User { calls.settle() } else { Ok(()) };
-    }
-    let content = path.name("content");
-    for (index, block) in turn.blocks().iter().enumerate() {
-        let (tag, path) = (tag_of(block), content.index(index));
-        check_speaker(tag, turn.role, &path, rules)?;
-        calls.read(tag, block, &path)?;
-        match tag {
-            "text" => check_text(text_of(block), &MESSAGES)?,
-            "tool_result" => {
-                said.answers_tool = true;
-                check_result(block)?;
-            }
-            "thinking" => said.signed.push(signed(block, &path, ["thinking", "signature"])),
-            "redacted_thinking" => said.signed.push(signed(block, &path, ["data", "data"])),
-            _ => {}
-        }
-        if turn.role == Role::User && rules.version == Version::Second {
-            check_uncited(tag, block, &path)?;
-        }
-    }
-    Ok(())
-}
-
-/// Some blocks are only the user's or only the assistant's.
-fn check_speaker(tag: &str, role: Role, path: &Path<'_>, rules: Rules) -> Checked<()> {
-    let (only, whose) = match tag {
-        "tool_result" => (Role::User, "user"),
-        "document" if rules.version == Version::Second => (Role::User, "user"),
-        "thinking" | "redacted_thinking" | "tool_use" | "server_tool_use" | "mcp_tool_use" => {
-            (Role::Assistant, "assistant")
-        }
-        _ => return Ok(()),
-    };
-    if role == only {
-        return Ok(());
-    }
-    path.wrong(format_args!("`{tag}` blocks can only be in `{whose}` messages"))
-}
-
-fn check_result(block: &Value) -> Checked<()> {
-    let mut inner = block.get("content").and_then(Value::as_array).into_iter().flatten();
-    if inner.any(|inner| text_of(inner) == Some("")) {
-        return MESSAGES.wrong("text content blocks must be non-empty");
-    }
-    Ok(())
-}
-
-/// The assistant cites, the user does not.
-fn check_uncited(tag: &str, block: &Value, path: &Path<'_>) -> Checked<()> {
-    let cites = |block: &Value| {
-        let citations = block.get("citations").and_then(Value::as_array);
-        citations.is_some_and(|citations| !citations.is_empty())
-    };
-    let path = path.name(tag);
-    let complaint = "Citations are not permitted in `user` messages";
-    if tag == "text" && cites(block) {
-        return path.name("citations").wrong(complaint);
-    }
-    if tag == "search_result" {
-        let mut texts = block.get("content").and_then(Value::as_array).into_iter().flatten();
-        if let Some(index) = texts.position(cites) {
-            return path.name("content").index(index).name("citations").wrong(complaint);
-        }
-    }
-    Ok(())
-}
-
-fn check_text(text: Option<&str>, section: &Path<'_>) -> Checked<()> {
-    match text {
-        Some("") => section.wrong("text content blocks must be non-empty"),
-        Some(text) if text.trim().is_empty() => {
-            section.wrong("text content blocks must contain non-whitespace text")
-        }
-        Some(_) | None => Ok(()),
-    }
-}
-
-fn signed(block: &Value, path: &Path<'_>, [thinking, signature]: [&str; 2]) -> Signed {
-    let text = |name| block.get(name).and_then(Value::as_str).unwrap_or_default().to_owned();
-    Signed { path: path.to_string(), thinking: text(thinking), signature: text(signature) }
-}
-
-fn tag_of(block: &Value) -> &str {
-    block.get("type").and_then(Value::as_str).unwrap_or_default()
-}
-
-fn text_of(block: &Value) -> Option<&str> {
-    block.get("text").and_then(Value::as_str)
 }
 
 fn joined(content: &Value) -> Vec<u8> {

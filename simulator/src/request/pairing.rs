@@ -4,6 +4,7 @@ use std::collections::{HashMap, HashSet};
 
 use serde_json::Value;
 
+use super::content::tag_of;
 use super::messages::Role;
 use super::shape::{Checked, Path};
 
@@ -38,7 +39,8 @@ impl<'a> Calls<'a> {
     }
 
     /// Reads a block of the message.
-    pub(crate) fn read(&mut self, tag: &str, block: &'a Value, path: &Path<'_>) -> Checked<()> {
+    pub(crate) fn read(&mut self, block: &'a Value, path: &Path<'_>) -> Checked<()> {
+        let tag = tag_of(block);
         let text = |name| block.get(name).and_then(Value::as_str).unwrap_or_default();
         match tag {
             "tool_use" => {

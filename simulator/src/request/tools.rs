@@ -53,7 +53,8 @@ pub(crate) fn check_tools(body: &Map<String, Value>, rules: Rules) -> Checked<()
         check_schema(tool, &path)?;
         let name = tool.get("name").and_then(Value::as_str);
         if name.is_some_and(|name| !names.insert(name)) {
-            return Err(Problem::invalid("tools: Tool names must be unique."));
+            let problem = Problem::invalid("tools: Tool names must be unique.");
+            return Err(problem.with_code("tool_name_conflict"));
         }
     }
     check_named(body, &names)

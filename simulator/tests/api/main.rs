@@ -5,6 +5,8 @@ mod answers;
 #[cfg(test)]
 mod books;
 #[cfg(test)]
+mod caching;
+#[cfg(test)]
 mod chance;
 #[cfg(test)]
 mod client;
