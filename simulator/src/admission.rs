@@ -134,7 +134,9 @@ impl Core {
             organization: self.workspaces(caller).map(|index| state.ledger.spent(index)).sum(),
             workspace: state.ledger.spent(caller.account),
         };
-        money.check(spent, self.clock.wall()).map_err(|problem| (Outcome::Unpaid, problem))
+        money
+            .check(spent, self.clock.wall(self.clock.now()))
+            .map_err(|problem| (Outcome::Unpaid, problem))
     }
 
     /// The fault that a request meets, if any.
@@ -154,7 +156,7 @@ impl Core {
             model,
             endpoint,
             seconds: Duration::from_nanos(elapsed).as_secs_f64(),
-            wall: self.clock.wall(),
+            wall: self.clock.wall(self.clock.now()),
             draws,
         })
     }

@@ -1,9 +1,10 @@
-//! The models that are served, from the catalogue file.
+//! The models, from the catalogue file.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::LazyLock;
 
-use serde::{Deserialize, Deserializer};
+use chrono::NaiveDate;
+use serde::{Deserialize, Deserializer, Serialize};
 
 static CATALOGUE: LazyLock<Catalogue> = LazyLock::new(|| {
     // A test holds that the file parses; an empty catalogue serves nothing and breaks nothing.
@@ -16,9 +17,10 @@ static CATALOGUE: LazyLock<Catalogue> = LazyLock::new(|| {
 #[serde(rename_all = "camelCase")]
 pub(crate) struct Model {
     pub(crate) id: String,
-    aliases: Vec<String>,
+    pub(crate) aliases: Vec<String>,
     pub(crate) class: String,
-    lifecycle: String,
+    pub(crate) lifecycle: Lifecycle,
+    pub(crate) retires_at: Option<NaiveDate>,
     #[serde(rename = "usdPerMillionTokens")]
     pub(crate) rates: Rates,
     #[serde(default)]
@@ -29,9 +31,34 @@ pub(crate) struct Model {
     pub(crate) cache_min_tokens: Option<u64>,
     pub(crate) limit_class: String,
     pub(crate) fast_multiplier: Option<f64>,
+    pub(crate) reasoning: bool,
+    pub(crate) vision: bool,
     /// Major and minor version, from the id.
     #[serde(skip)]
     pub(crate) version: (u32, u32),
+}
+
+impl Model {
+    /// The id, then the aliases.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        [&self.id].into_iter().chain(&self.aliases).map(String::as_str)
+    }
+
+    fn is_served(&self) -> bool {
+        self.lifecycle != Lifecycle::Retired
+    }
+}
+
+/// How far a model is from its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub(crate) enum Lifecycle {
+    Active,
+    /// Still served. The API has no word of its own for what the catalogue calls legacy.
+    #[serde(alias = "legacy")]
+    Deprecated,
+    /// Known, but not served any more.
+    Retired,
 }
 
 /// Prices that hold for a whole call once its prompt is longer than this.
@@ -77,33 +104,46 @@ struct Catalogue {
 impl Catalogue {
     fn new(file: File) -> Self {
         let mut models = file.models;
-        // Upstream answers 404 for a retired model, however well its old usage can be priced.
-        models.retain(|model| model.lifecycle != "retired");
         let mut by_name = HashMap::new();
         for (index, model) in models.iter_mut().enumerate() {
             model.version = version(&model.id);
             // Dotted names are Poe's; Anthropic does not know them.
-            let aliases = model.aliases.iter().filter(|alias| !alias.contains('.'));
-            by_name.extend(aliases.chain([&model.id]).map(|name| (name.clone(), index)));
+            model.aliases.retain(|alias| !alias.contains('.'));
+            by_name.extend(model.names().map(|name| (name.to_owned(), index)));
         }
         Self { models, by_name }
     }
 }
 
-/// The served model of that id or alias.
-pub(crate) fn find(name: &str) -> Option<&'static Model> {
+/// Every model, the retired ones too.
+pub(crate) fn all() -> &'static [Model] {
+    &CATALOGUE.models
+}
+
+/// The model of that id or alias, served or retired.
+pub(crate) fn known(name: &str) -> Option<&'static Model> {
     let index = *CATALOGUE.by_name.get(name)?;
     CATALOGUE.models.get(index)
 }
 
-/// Every model class.
-pub(crate) fn classes() -> BTreeSet<&'static str> {
-    CATALOGUE.models.iter().map(|model| model.class.as_str()).collect()
+/// The served model of that id or alias: upstream answers 404 for a retired one, however well its
+/// old usage can be priced.
+pub(crate) fn find(name: &str) -> Option<&'static Model> {
+    known(name).filter(|model| model.is_served())
 }
 
-/// Every limit class.
+/// Every model class that is served.
+pub(crate) fn classes() -> BTreeSet<&'static str> {
+    served().map(|model| model.class.as_str()).collect()
+}
+
+/// Every limit class that is served.
 pub(crate) fn limit_classes() -> BTreeSet<&'static str> {
-    CATALOGUE.models.iter().map(|model| model.limit_class.as_str()).collect()
+    served().map(|model| model.limit_class.as_str()).collect()
+}
+
+fn served() -> impl Iterator<Item = &'static Model> {
+    CATALOGUE.models.iter().filter(|model| model.is_served())
 }
 
 /// `claude-opus-4-6` is 4.6, `claude-3-haiku-20240307` is 3.0: dates have more than two digits.
@@ -131,6 +171,7 @@ mod tests {
         assert_eq!(find("claude-sonnet-4-5").unwrap().id, "claude-sonnet-4-5-20250929");
         assert!(find("claude-sonnet-4.5").is_none());
         assert!(find("claude-opus-4-1").is_none());
+        assert_eq!(known("claude-opus-4-1").unwrap().id, "claude-opus-4-1-20250805");
     }
 
     #[test]

@@ -9,6 +9,13 @@ use tokio::time::Instant;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) struct SimTime(pub(crate) u64);
 
+impl SimTime {
+    /// The time a simulated duration later.
+    pub(crate) fn after(self, simulated: Duration) -> Self {
+        Self(self.0.saturating_add(narrow(simulated.as_nanos())))
+    }
+}
+
 /// A clock whose own durations are divided by a time scale.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Clock {
@@ -36,9 +43,10 @@ impl Clock {
         Duration::from_nanos(narrow(nanos))
     }
 
-    /// The wall time now, which stands still with a paused tokio clock.
-    pub(crate) fn wall(&self) -> DateTime<Utc> {
-        self.wall + TimeDelta::from_std(self.start.elapsed()).unwrap_or_default()
+    /// The wall time at some simulated time; it stands still with a paused tokio clock.
+    pub(crate) fn wall(&self, time: SimTime) -> DateTime<Utc> {
+        let real = TimeDelta::from_std(self.real(Duration::from_nanos(time.0)));
+        self.wall + real.unwrap_or(TimeDelta::MAX / 1_000_000)
     }
 
     /// The wall time a simulated duration from now, rounded up to a second, in RFC 3339.

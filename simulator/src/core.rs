@@ -6,6 +6,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use http::HeaderMap;
 
+use crate::batches::Batches;
 use crate::books::{Books, Ledger};
 use crate::cache::Caches;
 use crate::catalogue::Model;
@@ -32,6 +33,7 @@ pub(crate) struct Core {
 
 #[derive(Debug)]
 pub(crate) struct State {
+    pub(crate) batches: Batches,
     pub(crate) ledger: Ledger,
     pub(crate) limiter: Limiter,
     pub(crate) caches: Caches,
@@ -67,7 +69,7 @@ impl Core {
         Self {
             keys: keys.collect(),
             callers: callers.collect(),
-            state: Mutex::new(State::new(&scenario, clock.now(), keeps_messages, 0)),
+            state: Mutex::new(State::new(&scenario, clock, keeps_messages, 0)),
             clock,
             scenario,
         }
@@ -79,13 +81,15 @@ impl Core {
 
     pub(crate) fn books(&self) -> Books {
         let names = self.scenario.accounts.iter().map(|account| account.name.as_str());
-        self.state().ledger.snapshot(names)
+        let mut state = self.state();
+        self.advance_batches(&mut state, self.clock.now());
+        state.ledger.snapshot(names)
     }
 
     pub(crate) fn reset(&self) {
         let mut state = self.state();
         let (keeps_messages, age) = (state.ledger.keeps_messages, state.age + 1);
-        *state = State::new(&self.scenario, self.clock.now(), keeps_messages, age);
+        *state = State::new(&self.scenario, self.clock, keeps_messages, age);
     }
 
     /// An id for an answer that has no draws of its own.
@@ -147,15 +151,16 @@ impl Core {
 }
 
 impl State {
-    fn new(scenario: &Scenario, now: SimTime, keeps_messages: bool, age: u64) -> Self {
+    fn new(scenario: &Scenario, clock: Clock, keeps_messages: bool, age: u64) -> Self {
         Self {
+            batches: Batches::new(scenario.seed, clock, scenario.batches),
             ledger: Ledger::new(scenario.accounts.len(), keeps_messages),
             limiter: Limiter::default(),
             caches: Caches::default(),
             diagnoses: Diagnoses::default(),
             script: Script::new(scenario.faults.clone()),
             money: scenario.accounts.iter().map(|account| account.money.clone()).collect(),
-            began: now,
+            began: clock.now(),
             numbered: 0,
             age,
         }

@@ -11,12 +11,16 @@
 //! - `draw`, `answer`: what the model says, from a seed and never from the order of arrival
 //! - `bucket`, `allowance`: rate limits and their headers
 //! - `catalogue`, `price`, `books`: what was used, and what it costs
+//! - `models`, `page`: the models API, and how lists are paged
+//! - `batches`: message batches, answered when somebody looks
 //! - `message`, `sse`, `timeline`: the answer on the wire, piece by piece in time
 //! - `simulator`, `core`, `generation`: the core; `memory` and `server`: its faces
 
 mod admission;
 mod allowance;
 mod answer;
+mod batches;
+mod batching;
 mod block;
 mod books;
 mod breakpoint;
@@ -38,7 +42,9 @@ mod media;
 mod memory;
 mod message;
 mod mishap;
+mod models;
 mod money;
+mod page;
 mod price;
 mod problem;
 mod prompt;
@@ -53,9 +59,6 @@ mod simulator;
 mod sse;
 mod timeline;
 
-
-#[cfg_attr(not(test), expect(dead_code, reason = "the core does not ask it yet"))]
-#[cfg_attr(not(test), expect(dead_code, reason = "the core does not ask it yet"))]
 pub use books::{AccountBook, Books, MessageBook, Tokens};
 pub use memory::InMemory;
 pub use scenario::{Account, Scenario, ScenarioError};

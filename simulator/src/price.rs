@@ -9,6 +9,7 @@ use crate::catalogue::Model;
 pub(crate) struct Terms {
     pub(crate) us_only: bool,
     pub(crate) fast: bool,
+    pub(crate) batch: bool,
 }
 
 /// The price of a call in nanodollars, each class rounded once, halves up.
@@ -19,7 +20,8 @@ pub(crate) fn price(model: &Model, tokens: &Tokens, terms: Terms) -> i64 {
     let rates = band.map_or(&model.rates, |band| &band.rates);
     let geo: i128 = if terms.us_only { 110 } else { 100 };
     let fast = model.fast_multiplier.filter(|_| terms.fast).unwrap_or(1.0);
-    let percent = geo * (fast * 100.0).round() as i128;
+    let batch: i128 = if terms.batch { 50 } else { 100 };
+    let factor = geo * (fast * 100.0).round() as i128 * batch;
     [
         (tokens.input, rates.input),
         (tokens.output, rates.output),
@@ -29,8 +31,8 @@ pub(crate) fn price(model: &Model, tokens: &Tokens, terms: Terms) -> i64 {
     ]
     .into_iter()
     .map(|(count, rate)| {
-        let exact = i128::from(count) * i128::from(rate) * percent;
-        let unit = 1_000_000 * 100 * 100;
+        let exact = i128::from(count) * i128::from(rate) * factor;
+        let unit = 1_000_000 * 100 * 100 * 100;
         i64::try_from((exact + unit / 2).div_euclid(unit)).unwrap_or(i64::MAX)
     })
     .sum()
@@ -76,10 +78,12 @@ mod tests {
     }
 
     #[test]
-    fn us_inference_and_fast_mode_multiply() {
+    fn us_inference_fast_mode_and_batches_multiply() {
         let tokens = Tokens { input: 1000, ..Tokens::default() };
-        let both = Terms { us_only: true, fast: true };
+        let both = Terms { us_only: true, fast: true, batch: false };
         assert_eq!(cost("claude-opus-4-8", tokens, both), 11_000_000);
         assert_eq!(cost("claude-opus-4-6", tokens, both), 5_500_000, "4.6 has no fast mode");
+        let batch = Terms { us_only: true, fast: false, batch: true };
+        assert_eq!(cost("claude-opus-4-6", tokens, batch), 2_750_000);
     }
 }

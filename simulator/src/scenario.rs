@@ -9,6 +9,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use thiserror::Error;
 
+use crate::batches::Pace;
 use crate::catalogue::Model;
 use crate::draw::Digest;
 use crate::money::Money;
@@ -31,6 +32,7 @@ pub struct Scenario {
     pub(crate) accuracy: BTreeMap<String, f64>,
     /// How often a model calls a tool of its own accord.
     pub(crate) tool_use_rate: f64,
+    pub(crate) batches: Pace,
     pub(crate) answers: HashMap<Digest, String>,
 }
 
@@ -114,6 +116,7 @@ impl Scenario {
             faults: Faults::default(),
             accuracy: BTreeMap::new(),
             tool_use_rate: 1.0,
+            batches: Pace::default(),
             answers: HashMap::new(),
         }
     }

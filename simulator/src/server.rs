@@ -17,8 +17,9 @@ use crate::response::Response;
 use crate::simulator::Simulator;
 use crate::timeline::Broken;
 
-/// The API's own limit for a request body.
+/// The API's own limit for a request body, and for a batch of requests.
 const MAX_BODY_BYTES: usize = 32 * 1024 * 1024;
+const MAX_BATCH_BYTES: usize = 256 * 1024 * 1024;
 
 /// Longer than any client's pool keeps an idle connection, so that none is closed under a request.
 const KEEP_ALIVE: Duration = Duration::from_secs(120);
@@ -71,14 +72,18 @@ struct Unread;
 
 /// The body, or nothing if it is too large.
 async fn read(request: &HttpRequest, mut body: Payload) -> Result<Option<Bytes>, Unread> {
+    let most = match request.path() {
+        "/v1/messages/batches" => MAX_BATCH_BYTES,
+        _ => MAX_BODY_BYTES,
+    };
     let length = request.headers().get("content-length").and_then(|value| value.to_str().ok());
-    if length.and_then(|length| length.parse().ok()).is_some_and(|n: usize| n > MAX_BODY_BYTES) {
+    if length.and_then(|length| length.parse().ok()).is_some_and(|n: usize| n > most) {
         return Ok(None);
     }
     let mut whole = BytesMut::new();
     while let Some(chunk) = body.next().await {
         let chunk = chunk.map_err(|_| Unread)?;
-        if whole.len() + chunk.len() > MAX_BODY_BYTES {
+        if whole.len() + chunk.len() > most {
             return Ok(None);
         }
         whole.extend_from_slice(&chunk);

@@ -2,13 +2,15 @@
 
 use std::sync::Arc;
 
-use http::{Method, StatusCode};
+use http::{HeaderValue, Method, StatusCode};
 use polpo_upstream::transport::Call;
 
+use crate::batches::Reply;
 use crate::books::{Books, Outcome};
 use crate::control;
 use crate::core::Core;
 use crate::limiter::Caller;
+use crate::models;
 use crate::problem::{Kind, Problem};
 use crate::request::Ask;
 use crate::response::Response;
@@ -54,12 +56,21 @@ impl Simulator {
 
     /// Answers a call. It is charged from here on; its time passes in the timeline.
     pub(crate) fn answer(&self, call: &Call) -> Response {
-        let path = call.path.split('?').next().unwrap_or_default();
+        let (path, query) = call.path.split_once('?').unwrap_or((&call.path, ""));
         match (&call.method, path) {
             (&Method::POST, "/v1/messages") => self.messages(call),
             (&Method::POST, "/v1/messages/count_tokens") => self.count_tokens(call),
+            (&Method::GET, "/v1/models") => self.listed(call, |_| json(models::list(query))),
+            (_, "/v1/messages/batches") => self.listed(call, |it| self.0.batches(call, it)),
+            _ if path.starts_with("/v1/messages/batches/") => {
+                self.listed(call, |it| self.0.batches(call, it))
+            }
             (&Method::HEAD, "/api/hello") => self.0.plain(StatusCode::OK, Vec::new(), None),
             (_, path) if path.starts_with("/_sim/") => control::answer(&self.0, call, path),
+            (&Method::GET, _) if path.starts_with("/v1/models/") => {
+                let id = path.strip_prefix("/v1/models/").unwrap_or_default();
+                self.listed(call, |_| json(models::retrieve(id)))
+            }
             _ => self.0.numbered(&Problem::new(Kind::NotFound, "Not Found"), None),
         }
     }
@@ -89,6 +100,19 @@ impl Simulator {
         })
     }
 
+    /// An answer about what there is: it generates nothing itself and is in no books.
+    fn listed(&self, call: &Call, list: impl Fn(Caller) -> Result<Reply, Problem>) -> Response {
+        self.authenticated(call, |caller| match list(caller) {
+            Ok(Reply { content_type, body }) => {
+                let mut response = self.0.plain(StatusCode::OK, body, Some(caller));
+                let content_type = HeaderValue::from_static(content_type);
+                response.headers.insert("content-type", content_type);
+                response
+            }
+            Err(problem) => self.0.numbered(&problem, Some(caller)),
+        })
+    }
+
     fn authenticated(&self, call: &Call, then: impl Fn(Caller) -> Response) -> Response {
         match self.0.authenticate(&call.headers) {
             Ok(caller) => then(caller),
@@ -109,4 +133,8 @@ impl Simulator {
         self.0.state().ledger.record(caller.account, Outcome::Invalid);
         self.0.numbered(problem, Some(caller))
     }
+}
+
+fn json(body: Result<Vec<u8>, Problem>) -> Result<Reply, Problem> {
+    body.map(|body| Reply { content_type: "application/json", body })
 }

@@ -61,7 +61,7 @@ pub(crate) fn terms(body: &Map<String, Value>, model: &Model) -> Checked<Terms> 
     if fast && !has_fast && model.version != (4, 6) {
         return Path::Root.name("speed").wrong("'fast' is not supported for this model");
     }
-    Ok(Terms { us_only: geo == Some("us"), fast: fast && has_fast })
+    Ok(Terms { us_only: geo == Some("us"), fast: fast && has_fast, batch: false })
 }
 
 /// Sampling parameters under the older version: in range and, from 4.7 on, the defaults only.

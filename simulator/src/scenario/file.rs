@@ -1,12 +1,14 @@
 //! The scenario file as it is written, and what makes it valid.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::time::Duration;
 
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::accounts::{AccountEntry, check_accounts};
 use super::{Faults, Latency, Limits, Scenario};
+use crate::batches::Pace;
 use crate::catalogue;
 use crate::draw::Digest;
 
@@ -26,6 +28,7 @@ pub(super) struct File {
     faults: Faults,
     accuracy: BTreeMap<String, f64>,
     tool_use_rate: f64,
+    batches: BatchesEntry,
     answers: HashMap<String, String>,
 }
 
@@ -41,6 +44,7 @@ impl Default for File {
             faults: Faults::default(),
             accuracy: BTreeMap::new(),
             tool_use_rate: 1.0,
+            batches: BatchesEntry::default(),
             answers: HashMap::new(),
         }
     }
@@ -56,6 +60,31 @@ struct LatencyEntry {
 impl Default for LatencyEntry {
     fn default() -> Self {
         Self { median_seconds: 1.5, by_model: BTreeMap::new() }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+struct BatchesEntry {
+    median_seconds: f64,
+    expired_rate: f64,
+}
+
+impl Default for BatchesEntry {
+    fn default() -> Self {
+        Self { median_seconds: 60.0, expired_rate: 0.0 }
+    }
+}
+
+/// A batch that takes ten days expires like one that takes two.
+const MAX_BATCH_SECONDS: f64 = 864_000.0;
+
+impl BatchesEntry {
+    fn check(&self) -> Result<Pace, Fault> {
+        within("batches.medianSeconds", self.median_seconds, 0.0, MAX_BATCH_SECONDS)?;
+        within("batches.expiredRate", self.expired_rate, 0.0, 1.0)?;
+        let median = Duration::from_secs_f64(self.median_seconds);
+        Ok(Pace { median, expired_rate: self.expired_rate })
     }
 }
 
@@ -106,6 +135,7 @@ impl File {
             faults: self.faults,
             accuracy,
             tool_use_rate: self.tool_use_rate,
+            batches: self.batches.check()?,
             answers: self.answers.into_iter().map(check_answer).collect::<Result<_, _>>()?,
         })
     }

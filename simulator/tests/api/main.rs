@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod answers;
 #[cfg(test)]
+mod batches;
+#[cfg(test)]
 mod books;
 #[cfg(test)]
 mod caching;
@@ -14,6 +16,8 @@ mod client;
 mod faults;
 #[cfg(test)]
 mod limits;
+#[cfg(test)]
+mod models;
 #[cfg(test)]
 mod money;
 #[cfg(test)]

@@ -189,6 +189,46 @@ fn a_body_above_32_megabytes_is_refused_in_the_shape_of_the_api() {
 }
 
 #[test]
+fn a_batch_may_be_eight_times_as_large_as_a_message() {
+    let served = Served::new(simulator(json!({})));
+    let head = format!("POST /v1/messages/batches HTTP/1.1\r\nx-api-key: {KEY}");
+    let (status, kind, message) = error_of(&served.raw(&head, &"x".repeat(33 << 20)));
+    assert_eq!((status, kind.as_str()), (400, "invalid_request_error"), "{message}");
+
+    let mut stream = served.connect();
+    write!(stream, "{head}\r\nhost: x\r\ncontent-length: {}\r\n\r\n", (256 << 20) + 1).unwrap();
+    let mut buffer = [0; 32];
+    let count = stream.read(&mut buffer).unwrap();
+    assert!(buffer[..count].starts_with(b"HTTP/1.1 413 "), "{buffer:?}");
+}
+
+#[test]
+fn the_results_of_a_batch_are_where_the_client_found_the_simulator() {
+    // A thousand times as fast: a batch of some three minutes takes less than 0.2 s.
+    let served = Served::new(simulator(json!({"timeScale": 1000})));
+    let ask = |method: &str, path: &str, body: &str| {
+        let head = format!(
+            "{method} {path} HTTP/1.1\r\nx-api-key: {KEY}\r\nanthropic-version: 2026-10-21"
+        );
+        served.raw(&head, body)
+    };
+    let body = json!({"requests": [{"custom_id": "a", "params": saying("Hello")}]}).to_string();
+    let id = ask("POST", "/v1/messages/batches", &body).json()["id"].clone();
+    let path = format!("/v1/messages/batches/{}", id.as_str().unwrap());
+    let late = Instant::now() + Duration::from_secs(20);
+    let url = loop {
+        let batch = ask("GET", &path, "").json();
+        if batch["processing_status"] == "ended" {
+            break batch["results_url"].clone();
+        }
+        assert!(Instant::now() < late, "{batch}");
+    };
+    assert_eq!(url, format!("http://x{path}/results"));
+    let line = ask("GET", &format!("{path}/results"), "").json();
+    assert_eq!((&line["custom_id"], &line["result"]["type"]), (&json!("a"), &json!("succeeded")));
+}
+
+#[test]
 fn a_client_that_hangs_up_stops_the_generation_streamed_or_not() {
     let simulator = simulator(json!({"latency": {"medianSeconds": 60}}));
     let served = Served::new(simulator.clone());

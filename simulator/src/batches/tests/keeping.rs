@@ -1,0 +1,112 @@
+//! Which batches there are, for whom, and for how long.
+
+use super::*;
+
+#[test]
+fn submissions_whose_batches_are_gone_are_forgotten_when_there_are_too_many() {
+    let mut world = World::new(MINUTE, 0.0);
+    let first = world.submit(ids("a", 1));
+    let gone = (0..MAX_CONTENTS).map(|n| (sha256(&n.to_le_bytes()), 1));
+    world.batches.submissions.extend(gone);
+    world.submit(ids("b", 1));
+    assert_eq!(world.batches.submissions.len(), 2);
+    assert_ne!(world.submit(ids("a", 1)), first);
+}
+
+#[test]
+fn results_are_kept_for_29_days_and_the_batch_remains() {
+    let mut world = World::new(MINUTE, 0.0);
+    let id = world.submit(ids("a", 5));
+    world.wait(DAY * 29 - Duration::from_secs(1));
+    assert_eq!(world.results(&id).len(), 5);
+    assert_eq!(world.get(&id)["archived_at"], Value::Null);
+    world.wait(Duration::from_secs(1));
+    assert_eq!(world.refusal(Method::GET, &format!("/{id}/results")).0, 404);
+    let batch = world.get(&id);
+    assert!(batch["archived_at"].is_string() && batch["results_url"].is_null());
+    assert_eq!(batch["request_counts"]["succeeded"], 5);
+    assert_eq!(world.batches.batches[0].lines.capacity(), 0);
+}
+
+#[test]
+fn only_an_ended_batch_can_be_deleted() {
+    let mut world = World::new(MINUTE, 0.0);
+    let id = world.submit(ids("a", 5));
+    let message = "In progress batches cannot be deleted. Consider canceling the batch instead.";
+    assert_eq!(world.refusal(Method::DELETE, &format!("/{id}")), (400, message.to_owned()));
+    world.wait(DAY);
+    let deleted = world.call(Method::DELETE, &format!("/{id}"));
+    assert_eq!(deleted, json!({"id": id, "type": "message_batch_deleted"}));
+    let missing = (404, format!("Message Batch {id} not found."));
+    assert_eq!(world.refusal(Method::GET, &format!("/{id}")), missing);
+    assert_eq!(world.refusal(Method::DELETE, &format!("/{id}")), missing);
+}
+
+#[test]
+fn another_workspace_sees_nothing_of_a_batch() {
+    let mut world = World::new(MINUTE, 0.0);
+    let id = world.submit(ids("a", 5));
+    world.wait(DAY);
+    for (method, tail) in [
+        (Method::GET, ""),
+        (Method::GET, "/results"),
+        (Method::POST, "/cancel"),
+        (Method::DELETE, ""),
+    ] {
+        let problem = world.call_as("v", method, &format!("/{id}{tail}"), "").unwrap_err();
+        assert_eq!(problem, Problem::new(Kind::NotFound, format!("Message Batch {id} not found.")));
+    }
+    let listed = json_of(world.call_as("v", Method::GET, "", "").unwrap());
+    assert_eq!(listed, json!({"data": [], "has_more": false, "first_id": null, "last_id": null}));
+    assert_eq!(world.results(&id).len(), 5);
+}
+
+#[test]
+fn batches_are_listed_by_pages_newest_first() {
+    let mut world = World::new(MINUTE, 0.0);
+    let mut submitted: Vec<_> = (0..5).map(|n| world.submit(ids("a", n + 1))).collect();
+    submitted.reverse();
+    let listed = |page: &Value| -> Vec<String> {
+        let batches = page["data"].as_array().unwrap();
+        batches.iter().map(|batch| batch["id"].as_str().unwrap().to_owned()).collect()
+    };
+    let page = world.call(Method::GET, "?limit=2");
+    assert_eq!((listed(&page), &page["has_more"]), (submitted[..2].to_vec(), &json!(true)));
+    let rest = world.call(Method::GET, &format!("?after_id={}", submitted[1]));
+    assert_eq!((listed(&rest), &rest["has_more"]), (submitted[2..].to_vec(), &json!(false)));
+    let message = "limit: Input should be greater than or equal to 1".to_owned();
+    assert_eq!(world.refusal(Method::GET, "?limit=0"), (400, message));
+}
+
+#[test]
+fn other_paths_and_methods_are_not_found() {
+    let mut world = World::new(MINUTE, 0.0);
+    let id = world.submit(ids("a", 1));
+    for (method, path) in [
+        (Method::PUT, String::new()),
+        (Method::GET, format!("/{id}/cancel")),
+        (Method::POST, format!("/{id}/results")),
+        (Method::GET, format!("/{id}/results/more")),
+        (Method::GET, "way".to_owned()),
+    ] {
+        assert_eq!(world.refusal(method, &path), (404, "Not Found".to_owned()), "{path}");
+    }
+}
+
+#[test]
+fn the_oldest_ended_batches_make_room_and_running_ones_do_not() {
+    let mut world = World::new(MINUTE, 0.0);
+    let first = world.submit(ids("a", 50));
+    let second = world.submit(ids("b", 50));
+    let kept: usize = world.batches.batches.iter().map(Batch::bytes).sum();
+    let now = world.now;
+    world.batches.make_room(now, MAX_BYTES - kept).unwrap();
+    let problem = world.batches.make_room(now, MAX_BYTES - kept + 1).unwrap_err();
+    assert_eq!(problem.status().as_u16(), 429);
+    world.wait(DAY);
+    let kept: usize = world.batches.batches.iter().map(Batch::bytes).sum();
+    let now = world.now;
+    world.batches.make_room(now, MAX_BYTES - kept + 1).unwrap();
+    assert_eq!(world.refusal(Method::GET, &format!("/{first}")).0, 404);
+    assert_eq!(world.get(&second)["processing_status"], "ended");
+}
