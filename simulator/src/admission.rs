@@ -84,14 +84,9 @@ impl Core {
         };
         let now = self.clock.now();
         let input = state.caches.split(now, caller.workspace, &ask.prompt);
-        // What is read from the cache does not count.
-        let counted = input.input + input.cache_write();
-        let admitted = state.limiter.admit(&self.scenario, caller, ask.model, now, counted);
-        headers.extend(state.limiter.headers(caller, ask.model, &self.clock));
-        admitted.map_err(|refusal| {
-            let problem = self.limited(caller, ask.model, &refusal);
-            (Outcome::Refused, self.wait_for(refusal.wait, problem))
-        })?;
+        let charged = self.charge(state, caller, ask.model, now, &input);
+        headers.extend(self.limit_headers(state, caller, ask.model, now));
+        charged.map_err(|problem| (Outcome::Refused, problem))?;
         state.caches.refresh(now, caller.workspace, &ask.prompt);
         Ok(Served { age: state.age, at: now, input, mishap })
     }
@@ -163,17 +158,17 @@ impl Core {
 
     /// Tells how long to wait: real seconds, rounded up, at least one.
     fn wait_for(&self, wait: Duration, problem: Problem) -> Problem {
-        let real = self.clock.real(wait);
-        let up = u64::from(real.subsec_nanos() > 0);
-        problem.with_header("retry-after", (real.as_secs() + up).max(1).to_string())
+        problem.with_header("retry-after", self.clock.seconds(wait).max(1).to_string())
     }
 
-    fn limited(&self, caller: Caller, model: &Model, refusal: &Refusal) -> Problem {
+    /// A limit's refusal in the API's words.
+    pub(crate) fn limited(&self, caller: Caller, model: &Model, refusal: &Refusal) -> Problem {
         if refusal.dimension == Dimension::Growth {
             let message = "This request would exceed your organization's maximum usage increase \
                            rate. Please scale up your input tokens usage more gradually to stay \
                            within the acceleration limit.";
-            return Problem::new(Kind::RateLimit, message).with_code("ramp_limit_exceeded");
+            let problem = Problem::new(Kind::RateLimit, message).with_code("ramp_limit_exceeded");
+            return self.wait_for(refusal.wait, problem);
         }
         let message = format!(
             "This request would exceed your organization's rate limit of {} {} per minute \
@@ -186,7 +181,7 @@ impl Core {
             self.organization_id(caller),
             model.id
         );
-        Problem::new(Kind::RateLimit, message)
+        self.wait_for(refusal.wait, Problem::new(Kind::RateLimit, message))
     }
 }
 

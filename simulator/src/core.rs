@@ -4,19 +4,18 @@
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use http::HeaderMap;
-
+use crate::allotment::{Allotment, Face};
+use crate::authentication::users;
 use crate::batches::Batches;
 use crate::books::{Books, Ledger};
 use crate::cache::Caches;
-use crate::catalogue::Model;
 use crate::clock::{Clock, SimTime};
 use crate::diagnosis::Diagnoses;
 use crate::draw::Draws;
 use crate::faults::Script;
 use crate::limiter::{Caller, Limiter};
 use crate::money::Money;
-use crate::problem::{Kind, Problem};
+use crate::oauth::OAuth;
 use crate::scenario::{Account, Scenario};
 
 /// What all clones of a simulator share.
@@ -25,10 +24,12 @@ pub(crate) struct Core {
     pub(crate) scenario: Scenario,
     pub(crate) clock: Clock,
     /// By API key, the index of its account.
-    keys: HashMap<String, usize>,
+    pub(crate) keys: HashMap<String, usize>,
     /// By account.
     callers: Vec<Caller>,
     state: Mutex<State>,
+    /// Beside the state, which a reset empties: whoever has signed in stays so.
+    oauth: Mutex<OAuth>,
 }
 
 #[derive(Debug)]
@@ -36,6 +37,8 @@ pub(crate) struct State {
     pub(crate) batches: Batches,
     pub(crate) ledger: Ledger,
     pub(crate) limiter: Limiter,
+    /// By account.
+    pub(crate) allotments: Vec<Allotment>,
     pub(crate) caches: Caches,
     pub(crate) diagnoses: Diagnoses,
     pub(crate) script: Script,
@@ -66,7 +69,9 @@ impl Core {
             Caller { account, organization, workspace }
         });
         let clock = Clock::new(scenario.time_scale);
+        let oauth = OAuth::new(scenario.oauth.clone(), scenario.seed, users(&scenario));
         Self {
+            oauth: Mutex::new(oauth),
             keys: keys.collect(),
             callers: callers.collect(),
             state: Mutex::new(State::new(&scenario, clock, keeps_messages, 0)),
@@ -77,6 +82,10 @@ impl Core {
 
     pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn oauth(&self) -> MutexGuard<'_, OAuth> {
+        self.oauth.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn books(&self) -> Books {
@@ -97,34 +106,6 @@ impl Core {
         request_id(self.state().numbered(self.scenario.seed))
     }
 
-    /// Whose credential a request carries. `x-api-key` wins over a bearer token.
-    pub(crate) fn authenticate(&self, headers: &HeaderMap) -> Result<Caller, Problem> {
-        let fail = |message: &str| Err(Problem::new(Kind::Authentication, message));
-        let text = |name| headers.get(name).map(|value| value.to_str().unwrap_or_default());
-        let bearer = text("authorization")
-            .and_then(|value: &str| value.split_once(' '))
-            .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"));
-        let (key, refusal) = match (text("x-api-key"), bearer) {
-            (Some(key), _) => (key, "invalid x-api-key"),
-            (None, Some((_, token))) => (token.trim(), "Invalid authentication credentials"),
-            (None, None) => return fail("x-api-key header is required"),
-        };
-        match self.keys.get(key) {
-            Some(&account) => Ok(self.caller(account)),
-            None if self.scenario.accept_any_key && !key.is_empty() => {
-                Ok(self.caller(self.account_for(key)))
-            }
-            None => fail(refusal),
-        }
-    }
-
-    /// Where any key is taken, an unknown one always belongs to the same account.
-    fn account_for(&self, key: &str) -> usize {
-        let count = self.scenario.accounts.len() as u64;
-        let index = Draws::named(self.scenario.seed, key).below("account", 0, count);
-        usize::try_from(index).unwrap_or(0)
-    }
-
     /// Who an account is.
     pub(crate) fn caller(&self, account: usize) -> Caller {
         let alone = Caller { account, organization: account, workspace: account };
@@ -137,30 +118,30 @@ impl Core {
         callers.filter(move |it| it.organization == caller.organization).map(|it| it.account)
     }
 
-    pub(crate) fn organization_id(&self, caller: Caller) -> &str {
-        self.scenario.accounts.get(caller.account).map_or("", |account| &account.organization_id)
+    /// An account's face.
+    pub(crate) fn face(&self, caller: Caller) -> &Face {
+        self.scenario.accounts.get(caller.account).map_or(&Face::Api, |account| &account.face)
     }
 
-    /// Charges output as it is generated.
-    pub(crate) fn produced(&self, caller: Caller, model: &'static Model, age: u64, tokens: u64) {
-        let mut state = self.state();
-        if state.age == age {
-            state.limiter.produced(&self.scenario, caller, model, self.clock.now(), tokens);
-        }
+    pub(crate) fn organization_id(&self, caller: Caller) -> &str {
+        self.scenario.accounts.get(caller.account).map_or("", |account| &account.organization_id)
     }
 }
 
 impl State {
     fn new(scenario: &Scenario, clock: Clock, keeps_messages: bool, age: u64) -> Self {
+        let now = clock.now();
+        let allotments = scenario.accounts.iter().map(|of| Allotment::new(&of.face, now));
         Self {
             batches: Batches::new(scenario.seed, clock, scenario.batches),
             ledger: Ledger::new(scenario.accounts.len(), keeps_messages),
             limiter: Limiter::default(),
+            allotments: allotments.collect(),
             caches: Caches::default(),
             diagnoses: Diagnoses::default(),
             script: Script::new(scenario.faults.clone()),
             money: scenario.accounts.iter().map(|account| account.money.clone()).collect(),
-            began: clock.now(),
+            began: now,
             numbered: 0,
             age,
         }

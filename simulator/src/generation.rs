@@ -66,6 +66,9 @@ impl Drop for Generation {
         let mut state = self.core.state();
         if state.age == self.age {
             state.ledger.settle(self.caller.account, &self.tokens, nanodollars);
+            if let Some(allotment) = state.allotments.get_mut(self.caller.account) {
+                allotment.spend(nanodollars);
+            }
         }
     }
 }

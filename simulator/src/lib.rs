@@ -14,11 +14,14 @@
 //! - `models`, `page`: the models API, and how lists are paged
 //! - `batches`: message batches, answered when somebody looks
 //! - `message`, `sse`, `timeline`: the answer on the wire, piece by piece in time
+//! - `oauth`, `subscription`, `poe`: signing in, the windows of a plan, and the face of Poe
 //! - `simulator`, `core`, `generation`: the core; `memory` and `server`: its faces
 
 mod admission;
+mod allotment;
 mod allowance;
 mod answer;
+mod authentication;
 mod batches;
 mod batching;
 mod block;
@@ -44,7 +47,9 @@ mod message;
 mod mishap;
 mod models;
 mod money;
+mod oauth;
 mod page;
+mod poe;
 mod price;
 mod problem;
 mod prompt;
@@ -57,6 +62,7 @@ mod serving;
 mod signature;
 mod simulator;
 mod sse;
+mod subscription;
 mod timeline;
 
 pub use books::{AccountBook, Books, MessageBook, Tokens};

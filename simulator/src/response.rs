@@ -2,8 +2,10 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
+use crate::allotment::Face;
 use crate::core::Core;
 use crate::limiter::Caller;
+use crate::poe::Plan;
 use crate::problem::Problem;
 use crate::timeline::Timeline;
 
@@ -48,8 +50,12 @@ impl Core {
     ) -> Response {
         let mut headers = self.headers(request_id, caller);
         headers.insert("content-type", HeaderValue::from_static("application/json"));
-        let timeline = Timeline::at_once(problem.body(request_id));
-        Response { status: problem.status(), headers, timeline }.with_headers(&problem.headers)
+        let (status, body) = match self.poe(caller) {
+            Some(plan) => plan.error_shape.error(problem),
+            None => (problem.status(), problem.body(request_id)),
+        };
+        Response { status, headers, timeline: Timeline::at_once(body) }
+            .with_headers(&problem.headers)
     }
 
     /// An error answer whose request id is drawn by its number.
@@ -71,9 +77,29 @@ impl Core {
         Response { status, headers, timeline: Timeline::at_once(body) }
     }
 
+    /// The plan of a caller at Poe. Who has not said who it is talks to Poe if everybody does.
+    fn poe(&self, caller: Option<Caller>) -> Option<&Plan> {
+        fn plan(face: &Face) -> Option<&Plan> {
+            match face {
+                Face::Poe(plan) => Some(plan),
+                Face::Api | Face::Subscription(_) => None,
+            }
+        }
+        match caller {
+            Some(caller) => plan(self.face(caller)),
+            None => {
+                let mut plans = self.scenario.accounts.iter().map(|account| plan(&account.face));
+                plans.next().flatten().filter(|_| plans.all(|plan| plan.is_some()))
+            }
+        }
+    }
+
     /// The headers of every answer.
     pub(crate) fn headers(&self, request_id: &str, caller: Option<Caller>) -> HeaderMap {
         let mut headers = HeaderMap::with_capacity(32);
+        if self.poe(caller).is_some() {
+            return headers;
+        }
         for (name, value) in EDGE {
             headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
         }

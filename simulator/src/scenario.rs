@@ -4,15 +4,18 @@ mod accounts;
 mod faults;
 mod file;
 mod limits;
+mod oauth;
 
 use std::collections::{BTreeMap, HashMap};
 
 use thiserror::Error;
 
+use crate::allotment::Face;
 use crate::batches::Pace;
 use crate::catalogue::Model;
 use crate::draw::Digest;
 use crate::money::Money;
+use crate::oauth::Config;
 pub(crate) use accounts::read_money;
 pub(crate) use faults::{Endpoint, Faults, Name as FaultName, Rule, read_faults};
 pub(crate) use file::Fault as Place;
@@ -33,6 +36,7 @@ pub struct Scenario {
     /// How often a model calls a tool of its own accord.
     pub(crate) tool_use_rate: f64,
     pub(crate) batches: Pace,
+    pub(crate) oauth: Config,
     pub(crate) answers: HashMap<Digest, String>,
 }
 
@@ -41,7 +45,7 @@ pub struct Scenario {
 pub struct Account {
     /// What the books call it.
     pub name: String,
-    /// Its API keys, at least one.
+    /// Its API keys; a subscription has none.
     pub api_keys: Vec<String>,
     /// The organisation whose limits it uses: a UUID.
     pub organization_id: String,
@@ -51,6 +55,9 @@ pub struct Account {
     /// What the workspace may use of the organisation's limits.
     pub(crate) workspace_limits: Limits,
     pub(crate) money: Money,
+    pub(crate) face: Face,
+    /// Of the user who can sign in to it.
+    pub(crate) email: String,
 }
 
 /// How long answers take.
@@ -117,6 +124,7 @@ impl Scenario {
             accuracy: BTreeMap::new(),
             tool_use_rate: 1.0,
             batches: Pace::default(),
+            oauth: Config::default(),
             answers: HashMap::new(),
         }
     }

@@ -4,13 +4,16 @@ use std::sync::Arc;
 
 use http::{HeaderValue, Method, StatusCode};
 use polpo_upstream::transport::Call;
+use serde_json::Value;
 
+use crate::allotment::{Allotment, Face};
 use crate::batches::Reply;
 use crate::books::{Books, Outcome};
 use crate::control;
 use crate::core::Core;
 use crate::limiter::Caller;
 use crate::models;
+use crate::poe;
 use crate::problem::{Kind, Problem};
 use crate::request::Ask;
 use crate::response::Response;
@@ -56,6 +59,14 @@ impl Simulator {
 
     /// Answers a call. It is charged from here on; its time passes in the timeline.
     pub(crate) fn answer(&self, call: &Call) -> Response {
+        let signing_in = self.0.oauth().answer(&self.0.clock, call);
+        match signing_in {
+            Some(Ok(reply)) => {
+                return self.0.plain(reply.status, reply.body, None).with_headers(&reply.headers);
+            }
+            Some(Err(problem)) => return self.0.numbered(&problem, None),
+            None => {}
+        }
         let (path, query) = call.path.split_once('?').unwrap_or((&call.path, ""));
         match (&call.method, path) {
             (&Method::POST, "/v1/messages") => self.messages(call),
@@ -65,6 +76,8 @@ impl Simulator {
             _ if path.starts_with("/v1/messages/batches/") => {
                 self.listed(call, |it| self.0.batches(call, it))
             }
+            (&Method::GET, poe::BALANCE) => self.listed(call, |it| Ok(self.balance(it))),
+            (&Method::GET, "/api/oauth/usage") => self.usage(call),
             (&Method::HEAD, "/api/hello") => self.0.plain(StatusCode::OK, Vec::new(), None),
             (_, path) if path.starts_with("/_sim/") => control::answer(&self.0, call, path),
             (&Method::GET, _) if path.starts_with("/v1/models/") => {
@@ -115,6 +128,9 @@ impl Simulator {
 
     fn authenticated(&self, call: &Call, then: impl Fn(Caller) -> Response) -> Response {
         match self.0.authenticate(&call.headers) {
+            Ok(caller) if !self.serves(caller, call) => {
+                self.0.numbered(&Problem::new(Kind::NotFound, "Not Found"), Some(caller))
+            }
             Ok(caller) => then(caller),
             Err(problem) => {
                 self.0.state().ledger.record_unauthenticated();
@@ -123,10 +139,46 @@ impl Simulator {
         }
     }
 
+    fn serves(&self, caller: Caller, call: &Call) -> bool {
+        let path = call.path.split('?').next().unwrap_or_default();
+        match self.0.face(caller) {
+            Face::Poe(_) => poe::serves(&call.method, path),
+            Face::Api | Face::Subscription(_) => path != poe::BALANCE,
+        }
+    }
+
     fn read(&self, caller: Caller, call: &Call) -> Result<Ask, Problem> {
-        let ask = Ask::read(&call.headers, &call.body)?;
+        let ask = match self.0.face(caller) {
+            Face::Poe(_) => Ask::read(&call.headers, &poe::translate(&call.body)?)?,
+            Face::Api | Face::Subscription(_) => Ask::read(&call.headers, &call.body)?,
+        };
         signature::check(self.0.scenario.seed, self.0.organization_id(caller), &ask.signed)?;
         Ok(ask)
+    }
+
+    /// The points of an account at Poe.
+    fn balance(&self, caller: Caller) -> Reply {
+        let state = self.0.state();
+        let balance = match state.allotments.get(caller.account) {
+            Some(Allotment::Poe(poe)) => poe.balance(),
+            Some(Allotment::Api | Allotment::Subscription(_)) | None => Value::Null,
+        };
+        Reply { content_type: "application/json", body: balance.to_string().into_bytes() }
+    }
+
+    /// How far the windows of the subscription are used whose token a call carries.
+    fn usage(&self, call: &Call) -> Response {
+        let now = self.0.clock.now();
+        let account = self.0.oauth().user_of(now, &call.headers).map(|user| user.account);
+        let caller = match account {
+            Ok(account) => self.0.caller(account),
+            Err(problem) => return self.0.numbered(&problem, None),
+        };
+        let usage = match self.0.state().allotments.get(caller.account) {
+            Some(Allotment::Subscription(windows)) => windows.usage(now, &self.0.clock),
+            Some(Allotment::Api | Allotment::Poe(_)) | None => Value::Null,
+        };
+        self.0.plain(StatusCode::OK, usage.to_string().into_bytes(), Some(caller))
     }
 
     fn invalid(&self, caller: Caller, problem: &Problem) -> Response {

@@ -1,14 +1,17 @@
 //! Accounts as the scenario writes them: keys, organisations, workspaces and money.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU64;
 
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 
 use super::file::{Fault, known, read, within};
 use super::{Account, Limits};
+use crate::allotment::Face;
 use crate::draw::Draws;
 use crate::money::Money;
+use crate::{poe, subscription};
 
 /// An account, as written.
 #[derive(Debug, Deserialize)]
@@ -26,6 +29,43 @@ pub(super) struct AccountEntry {
     workspace_limits: Limits,
     #[serde(default)]
     money: MoneyEntry,
+    email: Option<String>,
+    subscription: Option<SubscriptionEntry>,
+    poe: Option<PoeEntry>,
+}
+
+/// A subscription's plan.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+struct SubscriptionEntry {
+    five_hour_tokens: u64,
+    seven_day_tokens: u64,
+}
+
+impl Default for SubscriptionEntry {
+    fn default() -> Self {
+        let subscription::Plan { five_hour_tokens, seven_day_tokens } =
+            subscription::Plan::default();
+        Self { five_hour_tokens, seven_day_tokens }
+    }
+}
+
+/// An account at Poe.
+#[derive(Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+struct PoeEntry {
+    requests_per_minute: NonZeroU64,
+    /// `null` never runs out.
+    points: Option<u64>,
+    error_shape: poe::ErrorShape,
+}
+
+impl Default for PoeEntry {
+    fn default() -> Self {
+        let poe::Plan { requests_per_minute, points, error_shape } = poe::Plan::default();
+        let requests_per_minute = NonZeroU64::new(requests_per_minute).unwrap_or(NonZeroU64::MAX);
+        Self { requests_per_minute, points, error_shape }
+    }
 }
 
 impl AccountEntry {
@@ -40,6 +80,28 @@ impl AccountEntry {
             limits: Limits::default(),
             workspace_limits: Limits::default(),
             money: MoneyEntry::default(),
+            email: None,
+            subscription: None,
+            poe: None,
+        }
+    }
+
+    fn face(&self, path: &str) -> Result<Face, Fault> {
+        match (&self.subscription, &self.poe) {
+            (None, None) => Ok(Face::Api),
+            (Some(entry), None) => Ok(Face::Subscription(subscription::Plan {
+                five_hour_tokens: entry.five_hour_tokens,
+                seven_day_tokens: entry.seven_day_tokens,
+            })),
+            (None, Some(entry)) => Ok(Face::Poe(poe::Plan {
+                requests_per_minute: entry.requests_per_minute.get(),
+                points: entry.points,
+                error_shape: entry.error_shape,
+            })),
+            (Some(_), Some(_)) => {
+                let reason = "an account has a subscription or is Poe's, not both".to_owned();
+                Err((path.to_owned(), reason))
+            }
         }
     }
 }
@@ -141,8 +203,9 @@ fn check_account(path: &str, entry: AccountEntry) -> Result<Account, Fault> {
     if entry.name.is_empty() {
         return Err((format!("{path}.name"), "a name is needed".to_owned()));
     }
+    let face = entry.face(path)?;
     let api_keys: Vec<String> = entry.api_key.into_iter().chain(entry.api_keys).collect();
-    if api_keys.is_empty() {
+    if api_keys.is_empty() && !matches!(face, Face::Subscription(_)) {
         return Err((path.to_owned(), "an `apiKey` or `apiKeys` is needed".to_owned()));
     }
     if !api_keys.iter().all(|key| !key.is_empty() && key.bytes().all(|b| b.is_ascii_graphic())) {
@@ -163,8 +226,11 @@ fn check_account(path: &str, entry: AccountEntry) -> Result<Account, Fault> {
     }
     entry.limits.check(&format!("{path}.limits"))?;
     entry.workspace_limits.check(&format!("{path}.workspaceLimits"))?;
+    let email = entry.email.unwrap_or_else(|| format!("{}@example.com", entry.name));
     Ok(Account {
         name: entry.name,
+        email,
+        face,
         api_keys,
         organization_id,
         workspace_id,

@@ -7,6 +7,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
 use super::accounts::{AccountEntry, check_accounts};
+use super::oauth::OAuthEntry;
 use super::{Faults, Latency, Limits, Scenario};
 use crate::batches::Pace;
 use crate::catalogue;
@@ -29,6 +30,7 @@ pub(super) struct File {
     accuracy: BTreeMap<String, f64>,
     tool_use_rate: f64,
     batches: BatchesEntry,
+    oauth: OAuthEntry,
     answers: HashMap<String, String>,
 }
 
@@ -45,6 +47,7 @@ impl Default for File {
             accuracy: BTreeMap::new(),
             tool_use_rate: 1.0,
             batches: BatchesEntry::default(),
+            oauth: OAuthEntry::default(),
             answers: HashMap::new(),
         }
     }
@@ -129,6 +132,7 @@ impl File {
             seed: self.seed,
             time_scale: thousandths(self.time_scale),
             accept_any_key: self.accept_any_key,
+            oauth: self.oauth.check(&accounts)?,
             accounts,
             limits: self.limits,
             latency: Latency { median_seconds: latency.median_seconds, by_model: latency.by_model },

@@ -103,7 +103,7 @@ async fn a_batch_is_created_processed_read_and_deleted() {
         [
             ("no-model", "model: claude-none"),
             ("no-tokens", "max_tokens: must be greater than or equal to 1"),
-            ("nothing", "model: Field required"),
+            ("nothing", "max_tokens: Field required"),
             ("stream", "\"stream=True\" is not supported in the Message Batches API"),
         ]
     );

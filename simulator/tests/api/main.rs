@@ -21,9 +21,15 @@ mod models;
 #[cfg(test)]
 mod money;
 #[cfg(test)]
+mod oauth;
+#[cfg(test)]
+mod poe;
+#[cfg(test)]
 mod scripted;
 #[cfg(test)]
 mod socket;
+#[cfg(test)]
+mod subscription;
 #[cfg(test)]
 mod time;
 #[cfg(test)]

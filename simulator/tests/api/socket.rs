@@ -12,14 +12,14 @@ use serde_json::{Value, json};
 use crate::client::{Heard, KEY, assert_is_message, error_of, post, request, saying, simulator};
 
 /// A server on a port of its own, stopped when dropped.
-struct Served {
+pub(crate) struct Served {
     address: SocketAddr,
     handle: ServerHandle,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Served {
-    fn new(simulator: Simulator) -> Self {
+    pub(crate) fn new(simulator: Simulator) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let (tell, told) = std::sync::mpsc::channel();
@@ -40,7 +40,7 @@ impl Served {
     }
 
     /// Sends one request on a connection of its own and reads all that comes back.
-    fn raw(&self, head: &str, body: &str) -> Heard {
+    pub(crate) fn raw(&self, head: &str, body: &str) -> Heard {
         let mut stream = self.connect();
         let length = body.len();
         write!(
