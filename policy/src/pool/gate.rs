@@ -157,7 +157,7 @@ impl Gate {
     /// One that passed at `granted_at` is done.
     pub fn leave(&mut self, granted_at: Timestamp, succeeded: bool) {
         let is_full = match &mut self.state {
-            State::Ramp { since, width, inside, .. } if granted_at >= *since => {
+            State::Ramp { since, width, inside, .. } if granted_at > *since => {
                 *inside = inside.saturating_sub(1);
                 if succeeded {
                     *width = width.saturating_mul(2);
@@ -224,6 +224,16 @@ mod tests {
         }
         gate.leave(at(59), true);
         assert!(gate.is_ramping(), "a call from before the window is not counted");
+    }
+
+    #[test]
+    fn a_window_that_is_over_as_it_begins_does_not_count_the_last_call_before_it() {
+        let mut gate = Gate::default();
+        gate.shut(Some(at(9)), limit());
+        gate.thaw(at(10));
+        gate.enter();
+        gate.leave(at(10), true);
+        assert_eq!(gate.passage(), Passage::Full, "one on trial, and nothing shown yet");
     }
 
     #[test]
