@@ -267,6 +267,22 @@ fn a_profile_avoided_for_good_is_never_granted_to_that_request() {
 }
 
 #[test]
+fn a_request_that_avoids_a_profile_does_not_get_it_by_waiting_for_others_either() {
+    let mut world = World::new(&[("a:1", 9), ("a:2", 9)]);
+    for seconds in [10, 60] {
+        world.ask(sonnet());
+        world.end(limited(&world, seconds));
+    }
+    let mut request = wanting(&[("a", "sonnet"), ("b", "haiku")]);
+    request.avoid.insert("a:1".into(), None);
+    world.ask(request);
+    world.wait(10);
+    assert_eq!(world.granted().len(), 2, "only the one that it avoids is back");
+    world.wait(50);
+    assert_eq!(world.granted()[2..], ["a:2"]);
+}
+
+#[test]
 fn a_pinned_request_gets_its_profile_or_the_next_model_never_another_profile() {
     let mut world = World::new(&[("a:1", 9), ("a:2", 9)]);
     let mut request = wanting(&[("a", "sonnet"), ("a", "haiku")]);

@@ -90,6 +90,8 @@ impl Pool {
             }
         }
         match soonest {
+            // Waiting in a list could end with an avoided profile, so it looks again instead.
+            Some((at, _)) if !request.avoid.is_empty() => self.park(ticket, request, since, at),
             Some((_, alternative)) => self.list(ticket, request, since, alternative),
             None => Some(Refusal::NoCredential),
         }
@@ -145,8 +147,6 @@ impl Pool {
         match (ready, pause, back) {
             (Some((_, profile)), _, _) => Outlook::Ready(profile.clone()),
             (None, Some(at), _) => Outlook::Pause(at),
-            // Waiting in a list could end with an avoided profile, so it looks again instead.
-            (None, None, Some(at)) if request.alternatives.len() == 1 => Outlook::Pause(at),
             (None, None, Some(at)) => Outlook::Back(at),
             (None, None, None) => Outlook::Gone,
         }
