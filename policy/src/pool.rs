@@ -231,8 +231,8 @@ impl Pool {
     /// Ends what is over and serves whom it can.
     fn advance(&mut self, commands: &mut Vec<Command>) {
         self.thaw();
+        self.serve(commands); // Before those whose pause is over, who take their turn behind.
         self.unpark(commands);
-        self.serve(commands);
         self.expire(commands);
     }
 
