@@ -319,14 +319,8 @@ impl Pool {
             let key = key.clone();
             let Some(profile) = self.candidate(&key) else { return };
             let Some(list) = self.lists.get_mut(&key) else { return };
-            list.turn = self.leases_issued + 1;
-            let ticket = list.pop();
-            if list.is_empty() {
-                self.lists.remove(&key);
-            }
-            let Some((ticket, waiter)) = ticket.and_then(|it| Some((it, self.forget(it)?))) else {
-                continue;
-            };
+            let Some(ticket) = list.next(self.leases_issued + 1) else { return };
+            let Some(waiter) = self.forget(ticket) else { return };
             if let Place::Listed { alternative, .. } = waiter.place {
                 let waited = Some((waiter.throttle, self.now - waiter.since));
                 let command = self.grant(ticket, profile, (alternative, &key.class), waited);

@@ -2,7 +2,6 @@
 
 use super::gate::Cause;
 use super::lane::Lane;
-use super::queue::WaitList;
 use super::seat::Standing;
 use super::{Alternative, Command, Pool, Refusal, Request, Throttle, Wait};
 use crate::id::{LimitClass, ProfileId, ProviderId, Ticket};
@@ -39,6 +38,8 @@ pub(super) struct Waiter {
     pub(super) place: Place,
     pub(super) since: Timestamp,
     pub(super) throttle: Throttle,
+    /// How many leases had been issued when it came to its place.
+    pub(super) entered: u64,
 }
 
 /// What one alternative has to offer.
@@ -181,8 +182,9 @@ impl Pool {
         let key = ListKey { provider, class, pin };
         self.lane(&key.provider, &key.class);
         let throttle = self.throttle(&key);
-        let waiter = Waiter { place: Place::Listed { key, alternative }, request, since, throttle };
-        self.enter(ticket, waiter)
+        let entered = self.leases_issued;
+        let place = Place::Listed { key, alternative };
+        self.enter(ticket, Waiter { request, place, since, throttle, entered })
     }
 
     fn park(
@@ -194,8 +196,9 @@ impl Pool {
     ) -> Option<Refusal> {
         // Later than now in any case, so that looking again always makes progress.
         let until = until.max(self.now + TimeDelta::milliseconds(1));
-        let throttle = Throttle::Cooldown;
-        self.enter(ticket, Waiter { place: Place::Parked(until), request, since, throttle })
+        let (throttle, entered) = (Throttle::Cooldown, self.leases_issued);
+        let place = Place::Parked(until);
+        self.enter(ticket, Waiter { request, place, since, throttle, entered })
     }
 
     fn enter(&mut self, ticket: Ticket, waiter: Waiter) -> Option<Refusal> {
@@ -204,11 +207,9 @@ impl Pool {
         }
         match &waiter.place {
             Place::Listed { key, .. } => {
-                // A new list has its turn after those that have waited.
-                let turn = self.leases_issued;
                 let lane = self.lanes.get(&key.lane()).map(Lane::standing);
-                let list = self.lists.entry(key.clone()).or_insert_with(|| WaitList::after(turn));
-                list.push(&waiter.request.agent, ticket);
+                let list = self.lists.entry(key.clone()).or_default();
+                list.push(&waiter.request.agent, ticket, waiter.entered);
                 if matches!(lane, Some(Standing::Ready | Standing::Busy)) {
                     list.expected = None; // It can be served, and has not looked any further.
                 }
@@ -230,7 +231,7 @@ impl Pool {
         match &waiter.place {
             Place::Listed { key, .. } => {
                 if let Some(list) = self.lists.get_mut(key) {
-                    list.remove(&waiter.request.agent, ticket);
+                    list.remove(&waiter.request.agent, ticket, waiter.entered);
                     if list.is_empty() {
                         self.lists.remove(key);
                     }

@@ -10,56 +10,62 @@ use crate::limits::Timestamp;
 #[derive(Clone, Debug, Default)]
 pub(super) struct WaitList {
     agents: BTreeMap<AgentId, BTreeSet<Ticket>>,
+    /// How many leases had been issued when each entered.
+    entered: BTreeSet<(u64, Ticket)>,
     last: Option<AgentId>,
-    /// The number of the lease it last got.
+    /// The number of the lease it last got; of a list that was empty since, of the last one
+    /// issued before its oldest waiter entered, so that it has its turn after those that wait.
     pub(super) turn: u64,
     /// When its profiles were thought to be back when its waiters last looked for alternatives.
     pub(super) expected: Option<Timestamp>,
 }
 
 impl WaitList {
-    /// An empty list that has its turn after those that had theirs before.
-    #[must_use]
-    pub(super) fn after(turn: u64) -> Self {
-        Self { turn, ..Self::default() }
-    }
-
-    /// Adds a waiter.
-    pub(super) fn push(&mut self, agent: &AgentId, ticket: Ticket) {
+    /// Adds a waiter that enters after so many leases.
+    pub(super) fn push(&mut self, agent: &AgentId, ticket: Ticket, leases: u64) {
         self.agents.entry(agent.clone()).or_default().insert(ticket);
+        self.entered.insert((leases, ticket));
+        self.forget_the_gone();
     }
 
-    /// Takes the next waiter: the oldest of the agent whose turn it is.
-    pub(super) fn pop(&mut self) -> Option<Ticket> {
+    /// The next waiter: the oldest of the agent whose turn it is. It gets the lease `turn`.
+    pub(super) fn next(&mut self, turn: u64) -> Option<Ticket> {
         let after = self.last.as_ref().and_then(|last| {
             let later = (std::ops::Bound::Excluded(last), std::ops::Bound::Unbounded);
             self.agents.range::<AgentId, _>(later).next()
         });
-        let agent = after.or_else(|| self.agents.first_key_value())?.0.clone();
-        let ticket = self.agents.get_mut(&agent)?.pop_first();
-        self.forget_if_empty(&agent);
-        self.last = Some(agent);
+        let (agent, tickets) = after.or_else(|| self.agents.first_key_value())?;
+        let (agent, ticket) = (agent.clone(), tickets.first().copied());
+        (self.last, self.turn) = (Some(agent), turn);
         ticket
     }
 
-    /// Removes a waiter that gave up.
-    pub(super) fn remove(&mut self, agent: &AgentId, ticket: Ticket) {
+    /// Removes a waiter that was served or gave up.
+    pub(super) fn remove(&mut self, agent: &AgentId, ticket: Ticket, leases: u64) {
+        self.entered.remove(&(leases, ticket));
         if let Some(tickets) = self.agents.get_mut(agent) {
             tickets.remove(&ticket);
-            self.forget_if_empty(agent);
+            if tickets.is_empty() {
+                self.agents.remove(agent);
+            }
         }
+        self.forget_the_gone();
     }
 
-    fn forget_if_empty(&mut self, agent: &AgentId) {
-        if self.agents.get(agent).is_some_and(BTreeSet::is_empty) {
-            self.agents.remove(agent);
+    /// Without those who gave up, the list might have been empty since its last turn: then it is
+    /// as if it were new, so that they leave no trace.
+    fn forget_the_gone(&mut self) {
+        if let Some((leases, _)) = self.entered.first()
+            && *leases >= self.turn
+        {
+            (self.turn, self.last) = (*leases, None);
         }
     }
 
     /// Every waiter, oldest first.
     #[must_use]
     pub(super) fn tickets(&self) -> Vec<Ticket> {
-        let mut tickets: Vec<_> = self.agents.values().flatten().copied().collect();
+        let mut tickets: Vec<_> = self.entered.iter().map(|(_, ticket)| *ticket).collect();
         tickets.sort_unstable();
         tickets
     }
@@ -67,13 +73,13 @@ impl WaitList {
     /// How many wait.
     #[must_use]
     pub(super) fn len(&self) -> usize {
-        self.agents.values().map(BTreeSet::len).sum()
+        self.entered.len()
     }
 
     /// Whether nobody waits.
     #[must_use]
     pub(super) fn is_empty(&self) -> bool {
-        self.agents.is_empty()
+        self.entered.is_empty()
     }
 }
 
@@ -85,11 +91,26 @@ mod tests {
     fn agents_take_turns_and_each_agents_oldest_goes_first() {
         let mut list = WaitList::default();
         for (agent, ticket) in [("a", 1), ("a", 2), ("a", 3), ("b", 4), ("c", 5), ("b", 6)] {
-            list.push(&agent.into(), Ticket(ticket));
+            list.push(&agent.into(), Ticket(ticket), 0);
         }
-        list.remove(&"c".into(), Ticket(5));
-        let order: Vec<u64> = std::iter::from_fn(|| list.pop()).map(|ticket| ticket.0).collect();
+        list.remove(&"c".into(), Ticket(5), 0);
+        let mut order = Vec::new();
+        while let Some(ticket) = list.next(order.len() as u64 + 1) {
+            let agent = if [4, 6].contains(&ticket.0) { "b" } else { "a" };
+            list.remove(&agent.into(), ticket, 0);
+            order.push(ticket.0);
+        }
         assert_eq!(order, [1, 4, 2, 6, 3]);
         assert!(list.is_empty());
+    }
+
+    #[test]
+    fn who_gave_up_does_not_keep_a_place_for_those_who_came_later() {
+        let mut list = WaitList::default();
+        list.push(&"a".into(), Ticket(1), 5);
+        list.push(&"b".into(), Ticket(2), 8);
+        assert_eq!(list.turn, 5);
+        list.remove(&"a".into(), Ticket(1), 5);
+        assert_eq!(list.turn, 8);
     }
 }
