@@ -1,8 +1,8 @@
-//! What the pool promises, as examples and as laws.
+//! What the pool promises, as examples; the laws are in `laws/`.
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta};
 use polpo_policy::failure::Failure;
@@ -10,7 +10,6 @@ use polpo_policy::id::{LeaseId, ProfileId, Ticket};
 use polpo_policy::limits::{Dimension, Timestamp};
 use polpo_policy::pool::seat::{Ladders, ProfileState};
 use polpo_policy::pool::{Alternative, Command, Event, Pool, Refusal, Request, Throttle, Verdict};
-use proptest::prelude::*;
 
 /// The pool, and what a naive observer knows of it.
 struct World {
@@ -325,136 +324,5 @@ fn a_thousand_requests_at_once_are_spread_evenly() {
     }
     for name in &names {
         assert_eq!(world.grants.iter().filter(|it| it.as_str() == name).count(), 100);
-    }
-}
-
-/// Something that can happen.
-#[derive(Clone, Debug)]
-enum Step {
-    Ask { class: u8, fallback: bool, agent: u8, avoid: Option<u8>, pin: Option<u8> },
-    Settle { which: usize, verdict: u8 },
-    Withdraw { which: u64 },
-    Wait(i64),
-}
-
-fn step() -> impl Strategy<Value = Step> {
-    let ask = (
-        0..2_u8,
-        any::<bool>(),
-        0..3_u8,
-        prop::option::weighted(0.2, 0..5_u8),
-        prop::option::weighted(0.1, 0..5_u8),
-    )
-        .prop_map(|(class, fallback, agent, avoid, pin)| Step::Ask {
-            class,
-            fallback,
-            agent,
-            avoid,
-            pin,
-        });
-    prop_oneof![
-        6 => ask,
-        5 => (any::<usize>(), 0..10_u8).prop_map(|(which, verdict)| Step::Settle { which, verdict }),
-        1 => any::<u64>().prop_map(|which| Step::Withdraw { which }),
-        2 => (-5..90_i64).prop_map(Step::Wait),
-    ]
-}
-
-fn verdict(world: &World, kind: u8) -> Verdict {
-    match kind {
-        0..=3 => Verdict::Success,
-        4 => limited(world, 30),
-        5 => Verdict::Failed(Failure::Limited { until: None, dimension: None }),
-        6 => Verdict::Failed(Failure::Overloaded),
-        7 => Verdict::Failed(Failure::Unfunded { until: None }),
-        8 => Verdict::Failed(Failure::Forbidden),
-        _ => Verdict::Abandoned,
-    }
-}
-
-fn play(world: &mut World, step: Step) {
-    match step {
-        Step::Ask { class, fallback, agent, avoid, pin } => {
-            let class = if class == 0 { "sonnet" } else { "opus" };
-            let mut request = wanting(&[("a", class), ("a", "haiku")]);
-            request.agent = format!("agent-{agent}").into();
-            if !fallback {
-                request.alternatives.truncate(1);
-            }
-            request.alternatives[0].pin = pin.map(|it| format!("a:{it}").into());
-            let until = Some(world.now + TimeDelta::seconds(3));
-            request.avoid.extend(avoid.map(|it| (format!("a:{it}").into(), until)));
-            world.ask(request);
-        }
-        Step::Settle { which, verdict: kind } => {
-            let leases: Vec<_> = world.held.keys().copied().collect();
-            if !leases.is_empty() {
-                let verdict = verdict(world, kind);
-                world.settle(leases[which % leases.len()], verdict);
-            }
-        }
-        Step::Withdraw { which } => {
-            let ticket = Ticket(which % (world.tickets + 1));
-            if !world.answers.contains_key(&ticket) && ticket.0 > 0 {
-                world.play(Event::Withdrawn { ticket });
-                world.answers.insert(ticket, 1);
-            }
-        }
-        Step::Wait(seconds) => world.wait(seconds),
-    }
-}
-
-proptest! {
-    #[test]
-    fn every_ticket_is_answered_at_most_once_no_slot_is_oversold_and_none_is_lost(
-        steps in prop::collection::vec(step(), 1..300),
-        slots in prop::collection::vec(1..4_u32, 1..5),
-    ) {
-        let names: Vec<String> = (0..slots.len()).map(|n| format!("a:{n}")).collect();
-        let profiles: Vec<_> = names.iter().map(String::as_str).zip(slots).collect();
-        let mut world = World::new(&profiles);
-        for step in steps {
-            play(&mut world, step);
-            for &(profile, slots) in &profiles {
-                let held = world.held.values().filter(|it| it.as_str() == profile).count();
-                prop_assert!(held <= slots as usize, "oversold {profile}");
-            }
-            prop_assert!(world.answers.values().all(|&count| count == 1), "answered twice");
-            let open = world.tickets as usize - world.answers.len();
-            prop_assert_eq!(open, world.pool.queued(), "lost a ticket");
-            prop_assert_eq!(world.held.len(), world.pool.leased());
-        }
-        let deadlines: BTreeSet<_> = world.pool.next_deadline().into_iter().collect();
-        prop_assert!(deadlines.iter().all(|at| *at > DateTime::UNIX_EPOCH));
-    }
-
-    #[test]
-    fn a_granted_profile_was_eligible_and_no_eligible_one_was_older(
-        steps in prop::collection::vec(step(), 1..200),
-        slots in prop::collection::vec(1..4_u32, 1..5),
-    ) {
-        let names: Vec<String> = (0..slots.len()).map(|n| format!("a:{n}")).collect();
-        let profiles: Vec<_> = names.iter().map(String::as_str).zip(slots).collect();
-        let mut world = World::new(&profiles);
-        for step in steps {
-            let plain = matches!(&step, Step::Ask { avoid: None, pin: None, fallback: false, .. });
-            let is_sonnet = matches!(&step, Step::Ask { class: 0, .. });
-            let class = if is_sonnet { "sonnet" } else { "opus" };
-            let ready = |world: &World| -> Vec<_> {
-                let seats = world.pool.seats().filter(|(_, seat)| {
-                    seat.standing(&class.into()) == polpo_policy::pool::seat::Standing::Ready
-                });
-                seats.map(|(profile, seat)| (seat.last_used, profile.clone())).collect()
-            };
-            let before = ready(&world);
-            let grants = world.grants.len();
-            play(&mut world, step);
-            // Time may pass inside the step for a request, which may end windows: only steps
-            // without waits compare exactly.
-            if plain && world.grants.len() == grants + 1 {
-                let oldest = before.iter().min().map(|(_, profile)| profile);
-                prop_assert_eq!(Some(&world.grants[grants]), oldest, "passed over an older profile");
-            }
-        }
     }
 }

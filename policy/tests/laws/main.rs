@@ -1,0 +1,20 @@
+//! The laws of the pure core, each a property, beside a naive model of what it should do.
+
+#![expect(clippy::expect_used, reason = "helpers of tests")]
+
+mod books;
+mod cooldown;
+mod decisions;
+mod driver;
+mod fairness;
+mod reference;
+mod transition;
+
+use proptest::prelude::ProptestConfig;
+
+/// A quarter of the usual cases, as each is a run of a hundred events; `PROPTEST_CASES` raises it.
+fn quick() -> ProptestConfig {
+    let usual = ProptestConfig::default();
+    // Shrinking is worth more than cases: it is paid for only by who breaks a law.
+    ProptestConfig { cases: usual.cases.div_ceil(4), max_shrink_iters: 4096, ..usual }
+}
