@@ -146,8 +146,15 @@ impl UsageReport {
         keep(&mut self.output_tokens, later.output_tokens);
         keep(&mut self.cache_read_input_tokens, later.cache_read_input_tokens);
         keep(&mut self.cache_creation_input_tokens, later.cache_creation_input_tokens);
-        keep(&mut self.cache_creation, later.cache_creation);
-        keep(&mut self.server_tool_use, later.server_tool_use);
+        if let Some(later) = later.cache_creation {
+            let known = self.cache_creation.get_or_insert_default();
+            keep(&mut known.ephemeral_5m_input_tokens, later.ephemeral_5m_input_tokens);
+            keep(&mut known.ephemeral_1h_input_tokens, later.ephemeral_1h_input_tokens);
+        }
+        if let Some(later) = later.server_tool_use {
+            let known = self.server_tool_use.get_or_insert_default();
+            keep(&mut known.web_search_requests, later.web_search_requests);
+        }
         keep(&mut self.service_tier, later.service_tier);
         keep(&mut self.inference_geo, later.inference_geo);
         keep(&mut self.speed, later.speed);
@@ -215,6 +222,19 @@ mod tests {
         let usage = usage.usage();
         assert_eq!((usage.input, usage.cache_read, usage.output), (135, 0, 42));
         assert_eq!(usage.web_searches, 2);
+    }
+
+    #[test]
+    fn an_object_within_the_report_is_taken_over_field_by_field_too() {
+        let mut usage = report(
+            r#"{"cache_creation":{"ephemeral_5m_input_tokens":7,"ephemeral_1h_input_tokens":9},
+                "server_tool_use":{"web_search_requests":2}}"#,
+        );
+        usage.merge(report(
+            r#"{"cache_creation":{"ephemeral_5m_input_tokens":0},"server_tool_use":{}}"#,
+        ));
+        let usage = usage.usage();
+        assert_eq!((usage.cache_write_5m, usage.cache_write_1h, usage.web_searches), (0, 9, 2));
     }
 
     #[test]
