@@ -2,13 +2,16 @@
 
 #![expect(clippy::expect_used, reason = "helpers of tests")]
 
+mod answers;
 mod books;
 mod cooldown;
 mod decisions;
 mod driver;
 mod fairness;
+mod money;
 mod reference;
 mod transition;
+mod usage;
 
 use proptest::prelude::ProptestConfig;
 
