@@ -123,6 +123,7 @@ impl Meter {
 mod tests {
     use super::*;
     use crate::sse::Decoder;
+    use proptest::prelude::*;
 
     const STREAM: &str = concat!(
         "event: message_start\ndata: {\"type\":\"message_start\",\"message\":{\"model\":\"claude-opus-5-5\",",
@@ -165,5 +166,22 @@ mod tests {
         let text = "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"Overloaded\"}}\n\n";
         let meter = meter([text.as_bytes()]);
         assert!(matches!(meter.ending(), Ending::Failed(problem) if problem.status == 529));
+    }
+
+    proptest! {
+        #[test]
+        fn the_same_is_metered_wherever_the_stream_is_cut(
+            mut cuts in prop::collection::vec(0..=STREAM.len(), 0..20),
+        ) {
+            cuts.push(STREAM.len());
+            cuts.sort_unstable();
+            let starts = [0].into_iter().chain(cuts.clone());
+            let chunks = starts.zip(&cuts).map(|(start, end)| &STREAM.as_bytes()[start..*end]);
+            let (cut, whole) = (meter(chunks), meter([STREAM.as_bytes()]));
+            prop_assert_eq!(cut.usage(), whole.usage());
+            prop_assert_eq!(cut.model(), whole.model());
+            prop_assert_eq!(cut.ending(), whole.ending());
+            prop_assert!(cut.has_content() && cut.has_totals());
+        }
     }
 }

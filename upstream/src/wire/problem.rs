@@ -159,6 +159,7 @@ fn kind(status: u16, given: Option<&str>) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn problem(status: u16, body: &str) -> Problem {
         Problem::from_body(StatusCode::from_u16(status).unwrap(), body.as_bytes())
@@ -226,5 +227,20 @@ mod tests {
             br#"{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}"#;
         assert_eq!(Problem::from_event(data).status, 529);
         assert_eq!(Problem::from_event(b"garbage").status, 500);
+    }
+
+    proptest! {
+        #[test]
+        fn every_body_is_read_whatever_its_bytes_and_little_of_it_is_quoted(
+            status in 100..=999_u16,
+            body in prop::collection::vec(any::<u8>(), 0..2000),
+        ) {
+            let status = StatusCode::from_u16(status).unwrap();
+            let problem = Problem::from_body(status, &body);
+            prop_assert_eq!(problem.status, status.as_u16());
+            prop_assert!(problem.message.chars().count() < QUOTED_CHARS + 50);
+            let in_stream = Problem::from_event(&body).status;
+            prop_assert!((400..600).contains(&in_stream));
+        }
     }
 }
