@@ -36,9 +36,11 @@ const MESSAGES: [&str; 9] = [
 ];
 const CODES: [&str; 5] =
     ["", "enforced_spend_limit_reached", "organization_on_hold", "user_profile_x", "\u{0}"];
-const NUMBERS: [&str; 14] = [
+const NUMBERS: [&str; 16] = [
     "0",
     "7",
+    "3601",
+    "604800",
     "-5",
     "-0",
     "1e3",

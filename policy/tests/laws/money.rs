@@ -32,18 +32,22 @@ fn sum(usages: &[Usage]) -> Usage {
 }
 
 /// Rates of any size, most of them no whole number of nanodollars a token.
-fn odd_prices() -> impl Strategy<Value = PriceList> {
+fn odd_rates() -> impl Strategy<Value = Rates> {
     prop::array::uniform5(0..1_000_000_000_000_i64).prop_map(|rates| {
-        let [input, output, cache_read, short, long] = rates.map(Rate);
-        let price = PriceOverride {
-            input,
-            output,
-            cache_read: Some(cache_read),
-            cache_write_5m: Some(short),
-            cache_write_1h: Some(long),
-        };
-        PriceList::new(Catalogue::get().models().iter().map(|info| (info.id.clone(), price)))
+        let [input, output, cache_write_5m, cache_write_1h, cache_read] = rates.map(Rate);
+        Rates { input, output, cache_write_5m, cache_write_1h, cache_read }
     })
+}
+
+fn priced(info: &ModelInfo, rates: &Rates) -> PriceList {
+    let price = PriceOverride {
+        input: rates.input,
+        output: rates.output,
+        cache_read: Some(rates.cache_read),
+        cache_write_5m: Some(rates.cache_write_5m),
+        cache_write_1h: Some(rates.cache_write_1h),
+    };
+    PriceList::new([(info.id.clone(), price)])
 }
 
 /// The exact price of one class as a fraction of nanodollars: the rate a million, times the terms.
@@ -71,23 +75,26 @@ fn total(cost: Cost) -> i64 {
 proptest! {
     #[test]
     fn each_class_is_off_by_half_a_nanodollar_at_the_most(
-        info in model(), terms in terms(), usage in usage(10_000_000),
+        info in model(), odd in odd_rates(), terms in terms(), usage in usage(10_000_000),
     ) {
-        let cost = PriceList::default().cost(&info.id, &usage, terms).expect("it is priced");
-        let rates = info.rates_at(usage.prompt());
-        for class in BillingClass::ALL {
-            let (num, den) = exact(info, &rates, terms, class);
-            let off = i128::from(cost.of(class).0) * den - i128::from(usage.of(class)) * num;
-            prop_assert!(off.abs() * 2 <= den, "{:?}: {} / {}", class, off, den);
+        let listed = (PriceList::default(), info.rates_at(usage.prompt()));
+        for (prices, rates) in [listed, (priced(info, &odd), odd)] {
+            let cost = prices.cost(&info.id, &usage, terms).expect("it is priced");
+            for class in BillingClass::ALL {
+                let (num, den) = exact(info, &rates, terms, class);
+                let off = i128::from(cost.of(class).0) * den - i128::from(usage.of(class)) * num;
+                prop_assert!(off.abs() * 2 <= den, "{:?}: {} / {}", class, off, den);
+            }
         }
     }
 
     /// Half a nanodollar for each call and class, and half a one for the sum.
     #[test]
     fn the_price_of_a_sum_is_the_sum_of_the_prices_but_for_the_rounding_of_each(
-        info in model(), prices in odd_prices(), terms in terms(),
+        info in model(), rates in odd_rates(), terms in terms(),
         usages in prop::collection::vec(usage(100_000), 1..20),
     ) {
+        let prices = priced(info, &rates);
         let cost = |usage: &Usage| prices.cost(&info.id, usage, terms).expect("it is priced");
         let whole = cost(&sum(&usages));
         let bound = i64::try_from(usages.len() + 1).expect("it is small") / 2;

@@ -94,9 +94,15 @@ impl Ask {
         }
     }
 
-    /// The same without a choice: one model, any profile.
-    pub(crate) fn plain(mut self) -> Self {
+    /// The same without a fallback.
+    pub(crate) fn single(mut self) -> Self {
         self.alternatives.truncate(1);
+        self
+    }
+
+    /// The same without a fallback, for any profile.
+    pub(crate) fn plain(mut self) -> Self {
+        self = self.single();
         self.alternatives[0].2 = false;
         self.avoid.clear();
         self
@@ -163,7 +169,7 @@ fn transition() -> impl Strategy<Value = Transition> {
         1 => (0..PROFILES.len(), 0..4_u32)
             .prop_map(|(profile, slots)| Transition::Join { profile, slots }),
         12 => ask().prop_map(Transition::Ask),
-        1 => any::<usize>().prop_map(|which| Transition::Withdraw { which }),
+        3 => any::<usize>().prop_map(|which| Transition::Withdraw { which }),
         9 => (any::<usize>(), ending())
             .prop_map(|(which, ending)| Transition::Settle { which, ending }),
         2 => (-90..90_i64).prop_map(|seconds| Transition::Wait { seconds }),
