@@ -9,8 +9,8 @@ use crate::catalogue::Model;
 use crate::clock::SimTime;
 use crate::core::{Core, State, request_id};
 use crate::draw::Draws;
-use crate::faults::{Fault, Mishap, MishapKind, Occasion};
-use crate::limiter::Caller;
+use crate::faults::{Fault, Mishap, MishapKind, Occasion, Target};
+use crate::limiter::{Caller, Use};
 use crate::money::Spent;
 use crate::problem::{Kind, Problem};
 use crate::request::{Ask, Count};
@@ -54,41 +54,58 @@ impl Core {
         // Ids differ between refusals all the same.
         let of_all = drawn + (u64::from(seen.refused) << 32);
         let request_id = request_id(Draws::new(seed, &ask.first, &model.id, of_all));
-        let mut headers = Vec::new();
-        let decided = self.decide(state, caller, ask, draws, &mut headers);
+        let (headers, decided) = match self.mishap(state, caller, ask, draws) {
+            Ok(mishap) => self.within_limits(state, caller, ask, mishap),
+            Err(refused) => (Vec::new(), Err(refused)),
+        };
         let outcome = decided.as_ref().map_or_else(|(outcome, _)| *outcome, |_| Outcome::Served);
         state.ledger.record(caller.account, outcome);
         state.ledger.record_message(&ask.first, &model.id, outcome);
         Admission { request_id, draws, headers, verdict: decided.map_err(|(_, problem)| problem) }
     }
 
-    fn decide(
+    /// What happens to a request on its way, if it is not refused before the limits.
+    fn mishap(
         &self,
         state: &mut State,
         caller: Caller,
         ask: &Ask,
         draws: Draws,
-        headers: &mut Vec<(String, String)>,
-    ) -> Result<Served, Refused> {
+    ) -> Result<Option<Mishap>, Refused> {
         self.check_money(state, caller)?;
-        let fault = self.fault(state, caller, Some(ask.model), Endpoint::Messages, draws);
-        let mishap = match fault {
-            Some(Fault::Answer(problem)) => return Err((Outcome::Faulted, problem)),
+        let target = Target { endpoint: Endpoint::Messages, model: ask.model, draws };
+        match self.fault(state, caller, target) {
+            None => Ok(None),
+            Some(Fault::Answer(problem)) => Err((Outcome::Faulted, problem)),
             Some(Fault::Mishap(Mishap { kind: MishapKind::ErrorEvent(problem), .. }))
                 if !ask.stream =>
             {
-                return Err((Outcome::Faulted, problem));
+                Err((Outcome::Faulted, problem))
             }
-            Some(Fault::Mishap(mishap)) => Some(mishap),
-            None => None,
-        };
-        let now = self.clock.now();
-        let input = state.caches.split(now, caller.workspace, &ask.prompt);
-        let charged = self.charge(state, caller, ask.model, now, &input);
-        headers.extend(self.limit_headers(state, caller, ask.model, now));
-        charged.map_err(|problem| (Outcome::Refused, problem))?;
-        state.caches.refresh(now, caller.workspace, &ask.prompt);
-        Ok(Served { age: state.age, at: now, input, mishap })
+            Some(Fault::Mishap(mishap)) => Ok(Some(mishap)),
+        }
+    }
+
+    /// Whether the limits allow a request, and the headers that tell of them.
+    fn within_limits(
+        &self,
+        state: &mut State,
+        caller: Caller,
+        ask: &Ask,
+        mishap: Option<Mishap>,
+    ) -> (Vec<(String, String)>, Result<Served, Refused>) {
+        let at = self.clock.now();
+        let input = state.caches.split(at, caller.workspace, &ask.prompt);
+        // What is read from the cache does not count.
+        let tokens = input.input + input.cache_write();
+        let of = Use { caller, model: ask.model, at, tokens };
+        let charged = self.charge(state, of);
+        let headers = self.limit_headers(state, of);
+        let served = charged.map_err(|problem| (Outcome::Refused, problem)).map(|()| {
+            state.caches.refresh(at, caller.workspace, &ask.prompt);
+            Served { age: state.age, at, input, mishap }
+        });
+        (headers, served)
     }
 
     /// Counts tokens: for nothing, but within limits of its own.
@@ -112,8 +129,8 @@ impl Core {
     ) -> Result<(), Refused> {
         self.check_money(state, caller)?;
         let draws = state.numbered(self.scenario.seed);
-        let fault = self.fault(state, caller, Some(model), Endpoint::CountTokens, draws);
-        if let Some(Fault::Answer(problem)) = fault {
+        let target = Target { endpoint: Endpoint::CountTokens, model, draws };
+        if let Some(Fault::Answer(problem)) = self.fault(state, caller, target) {
             return Err((Outcome::Faulted, problem));
         }
         state.limiter.count(&self.scenario, caller, self.clock.now()).map_err(|wait| {
@@ -135,24 +152,15 @@ impl Core {
     }
 
     /// The fault that a request meets, if any.
-    pub(crate) fn fault(
-        &self,
-        state: &mut State,
-        caller: Caller,
-        model: Option<&Model>,
-        endpoint: Endpoint,
-        draws: Draws,
-    ) -> Option<Fault> {
+    fn fault(&self, state: &mut State, caller: Caller, target: Target<'_>) -> Option<Fault> {
         let account = self.scenario.accounts.get(caller.account)?;
-        let elapsed = self.clock.now().0.saturating_sub(state.began.0);
+        let now = self.clock.now();
         state.script.next(&Occasion {
             account: &account.name,
             organization: &account.organization_id,
-            model,
-            endpoint,
-            seconds: Duration::from_nanos(elapsed).as_secs_f64(),
-            wall: self.clock.wall(self.clock.now()),
-            draws,
+            target,
+            elapsed: state.began.until(now),
+            wall: self.clock.wall(now),
         })
     }
 

@@ -1,11 +1,9 @@
 //! What is left to an account, by the kind of credential it has: an API key's limits, a
 //! subscription's windows, or points at Poe.
 
-use crate::books::Tokens;
-use crate::catalogue::Model;
 use crate::clock::{Clock, SimTime};
 use crate::core::{Core, State};
-use crate::limiter::Caller;
+use crate::limiter::Use;
 use crate::poe::{self, Poe};
 use crate::problem::Problem;
 use crate::subscription::{self, Windows};
@@ -60,57 +58,39 @@ impl Core {
     ///
     /// # Errors
     /// The API's refusal; nothing is charged then.
-    pub(crate) fn charge(
-        &self,
-        state: &mut State,
-        caller: Caller,
-        model: &'static Model,
-        now: SimTime,
-        input: &Tokens,
-    ) -> Result<(), Problem> {
-        // What is read from the cache does not count.
-        let counted = input.input + input.cache_write();
-        match state.allotments.get_mut(caller.account) {
+    pub(crate) fn charge(&self, state: &mut State, input: Use) -> Result<(), Problem> {
+        match state.allotments.get_mut(input.caller.account) {
             Some(Allotment::Subscription(windows)) => {
-                windows.check(now, &self.clock)?;
-                windows.charge(now, counted);
+                windows.check(input.at, &self.clock)?;
+                windows.charge(input.at, input.tokens);
                 Ok(())
             }
-            Some(Allotment::Poe(poe)) => poe.admit(now, &self.clock),
+            Some(Allotment::Poe(poe)) => poe.admit(input.at, &self.clock),
             Some(Allotment::Api) | None => {
-                let admitted = state.limiter.admit(&self.scenario, caller, model, now, counted);
-                admitted.map_err(|refusal| self.limited(caller, model, &refusal))
+                let admitted = state.limiter.admit(&self.scenario, input);
+                admitted.map_err(|refusal| self.limited(input.caller, input.model, &refusal))
             }
         }
     }
 
     /// Charges output as it is generated.
-    pub(crate) fn produced(&self, caller: Caller, model: &'static Model, age: u64, tokens: u64) {
+    pub(crate) fn produced(&self, output: Use, age: u64) {
         let mut guard = self.state();
         let state = &mut *guard;
         if state.age != age {
             return;
         }
-        let now = self.clock.now();
-        match state.allotments.get_mut(caller.account) {
-            Some(Allotment::Subscription(windows)) => windows.charge(now, tokens),
+        match state.allotments.get_mut(output.caller.account) {
+            Some(Allotment::Subscription(windows)) => windows.charge(output.at, output.tokens),
             Some(Allotment::Poe(_)) => {}
-            Some(Allotment::Api) | None => {
-                state.limiter.produced(&self.scenario, caller, model, now, tokens);
-            }
+            Some(Allotment::Api) | None => state.limiter.produced(&self.scenario, output),
         }
     }
 
     /// The headers that tell what is left.
-    pub(crate) fn limit_headers(
-        &self,
-        state: &State,
-        caller: Caller,
-        model: &'static Model,
-        now: SimTime,
-    ) -> Vec<(String, String)> {
-        let own = state.allotments.get(caller.account);
-        own.and_then(|own| own.headers(now, &self.clock))
-            .unwrap_or_else(|| state.limiter.headers(caller, model, &self.clock))
+    pub(crate) fn limit_headers(&self, state: &State, of: Use) -> Vec<(String, String)> {
+        let own = state.allotments.get(of.caller.account);
+        own.and_then(|own| own.headers(of.at, &self.clock))
+            .unwrap_or_else(|| state.limiter.headers(of.caller, of.model, &self.clock))
     }
 }

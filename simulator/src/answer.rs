@@ -90,23 +90,23 @@ impl Stop {
 
 /// Answers a request that `organization` made.
 pub(crate) fn answer(scenario: &Scenario, ask: &Ask, draws: Draws, organization: &str) -> Said {
-    let mut said =
+    let said =
         Said { blocks: Vec::new(), stop: Stop::EndTurn, output_tokens: 0, thinking_tokens: 0 };
-    let mut room = Room::of(ask);
+    let mut speaker = Speaker { scenario, ask, draws, room: Room::of(ask), said };
     if let Thinking::On { shown } = ask.thinking {
-        think(&mut said, &mut room, shown, scenario.seed, draws, organization);
+        speaker.think(shown, organization);
     }
-    if room.is_full {
-        said.stop = room.stop;
-        return said;
+    if speaker.room.is_full {
+        speaker.said.stop = speaker.room.stop;
+        return speaker.said;
     }
-    let calls = tools_to_call(scenario, ask, draws);
+    let calls = speaker.tools_to_call();
     if calls.is_empty() {
-        speak(&mut said, room, scenario, ask, draws);
+        speaker.speak();
     } else {
-        call_tools(&mut said, room, &calls, draws);
+        speaker.call(&calls);
     }
-    said
+    speaker.said
 }
 
 /// The tokens that may still be generated.
@@ -138,88 +138,93 @@ impl Room {
     }
 }
 
-fn think(
-    said: &mut Said,
-    room: &mut Room,
-    is_shown: bool,
-    seed: u64,
-    draws: Draws,
-    organization: &str,
-) {
-    let mut thought = prose::thought(draws);
-    let tokens = room.take(&mut thought);
-    if tokens == 0 {
-        return;
-    }
-    let shown = if is_shown { thought } else { String::new() };
-    let signature = sign(seed, organization, &shown, draws);
-    said.blocks.push(Block::Thinking { shown, signature, tokens });
-    said.thinking_tokens = tokens;
-    said.output_tokens = tokens;
-}
-
-fn speak(said: &mut Said, mut room: Room, scenario: &Scenario, ask: &Ask, draws: Draws) {
-    let mut text = match &ask.format {
-        Some(schema) => instance(schema, draws).to_string(),
-        None => prose::answer(scenario, ask, draws),
-    };
-    let mut tokens = room.take(&mut text);
-    if room.is_full {
-        said.stop = room.stop;
-    }
-    let found = ask.stop_sequences.iter().filter_map(|s| text.find(s).map(|at| (at, s)));
-    if let Some((at, sequence)) = found.min_by_key(|(at, _)| *at) {
-        tokens = estimate::text(&text[..at + sequence.len()]);
-        text.truncate(at);
-        said.stop = Stop::Sequence(sequence.clone());
-    }
-    said.output_tokens += tokens;
-    if !text.is_empty() {
-        said.blocks.push(Block::Text(text));
-    }
-}
-
 /// One call in four comes with a second one beside it, where the client allows that.
 const PARALLEL_CALLS: u64 = 4;
 
-/// Which tools the model calls: what it is told to, and by itself once a turn.
-fn tools_to_call<'a>(scenario: &Scenario, ask: &'a Ask, draws: Draws) -> Vec<&'a Tool> {
-    let drawn = |index: u64| {
-        let at = draws.below("tool", index, ask.tools.len() as u64);
-        usize::try_from(at).ok().and_then(|at| ask.tools.get(at))
-    };
-    let first = match &ask.tool_choice {
-        ToolChoice::None => None,
-        ToolChoice::Named(name) => ask.tools.iter().find(|tool| tool.name == *name),
-        ToolChoice::Any => drawn(0),
-        // Else a loop of tool calls would never end.
-        ToolChoice::Auto if ask.answers_tool => None,
-        ToolChoice::Auto if draws.uniform("uses tool") < scenario.tool_use_rate => drawn(0),
-        ToolChoice::Auto => None,
-    };
-    let has_second = ask.parallel_tools && draws.below("parallel", 0, PARALLEL_CALLS) == 0;
-    let is_free = matches!(ask.tool_choice, ToolChoice::Auto | ToolChoice::Any);
-    let second = if has_second && is_free && first.is_some() { drawn(1) } else { None };
-    first.into_iter().chain(second).collect()
+/// A model in the middle of an answer.
+struct Speaker<'a> {
+    scenario: &'a Scenario,
+    ask: &'a Ask,
+    draws: Draws,
+    room: Room,
+    said: Said,
 }
 
-fn call_tools(said: &mut Said, mut room: Room, tools: &[&Tool], draws: Draws) {
-    said.stop = Stop::ToolUse;
-    for (index, tool) in (0_u64..).zip(tools) {
-        let draws = draws.again(index);
-        let call = Block::ToolUse {
-            id: format!("toolu_01{}", draws.id("tool use", 22)),
-            name: tool.name.clone(),
-            input: instance(&tool.schema, draws).to_string(),
-        };
-        let tokens = call.tokens();
-        if tokens > room.tokens {
-            said.stop = room.stop;
+impl<'a> Speaker<'a> {
+    fn think(&mut self, is_shown: bool, organization: &str) {
+        let mut thought = prose::thought(self.draws);
+        let tokens = self.room.take(&mut thought);
+        if tokens == 0 {
             return;
         }
-        room.tokens -= tokens;
-        said.output_tokens += tokens;
-        said.blocks.push(call);
+        let shown = if is_shown { thought } else { String::new() };
+        let signature = sign(self.scenario.seed, organization, &shown, self.draws);
+        self.said.blocks.push(Block::Thinking { shown, signature, tokens });
+        self.said.thinking_tokens = tokens;
+        self.said.output_tokens = tokens;
+    }
+
+    fn speak(&mut self) {
+        let mut text = match &self.ask.format {
+            Some(schema) => instance(schema, self.draws).to_string(),
+            None => prose::answer(self.scenario, self.ask, self.draws),
+        };
+        let mut tokens = self.room.take(&mut text);
+        if self.room.is_full {
+            self.said.stop = self.room.stop.clone();
+        }
+        let found = self.ask.stop_sequences.iter().filter_map(|s| text.find(s).map(|at| (at, s)));
+        if let Some((at, sequence)) = found.min_by_key(|(at, _)| *at) {
+            tokens = estimate::text(&text[..at + sequence.len()]);
+            text.truncate(at);
+            self.said.stop = Stop::Sequence(sequence.clone());
+        }
+        self.said.output_tokens += tokens;
+        if !text.is_empty() {
+            self.said.blocks.push(Block::Text(text));
+        }
+    }
+
+    /// Which tools the model calls: what it is told to, and by itself once a turn.
+    fn tools_to_call(&self) -> Vec<&'a Tool> {
+        let (ask, draws) = (self.ask, self.draws);
+        let drawn = |index: u64| {
+            let at = draws.below("tool", index, ask.tools.len() as u64);
+            usize::try_from(at).ok().and_then(|at| ask.tools.get(at))
+        };
+        let uses_tools = draws.uniform("uses tool") < self.scenario.tool_use_rate;
+        let first = match &ask.tool_choice {
+            ToolChoice::None => None,
+            ToolChoice::Named(name) => ask.tools.iter().find(|tool| tool.name == *name),
+            ToolChoice::Any => drawn(0),
+            // Else a loop of tool calls would never end.
+            ToolChoice::Auto if ask.answers_tool || !uses_tools => None,
+            ToolChoice::Auto => drawn(0),
+        };
+        let has_second = ask.parallel_tools && draws.below("parallel", 0, PARALLEL_CALLS) == 0;
+        let is_free = matches!(ask.tool_choice, ToolChoice::Auto | ToolChoice::Any);
+        let second = if has_second && is_free && first.is_some() { drawn(1) } else { None };
+        first.into_iter().chain(second).collect()
+    }
+
+    fn call(&mut self, tools: &[&Tool]) {
+        self.said.stop = Stop::ToolUse;
+        for (index, tool) in (0_u64..).zip(tools) {
+            let draws = self.draws.again(index);
+            let call = Block::ToolUse {
+                id: format!("toolu_01{}", draws.id("tool use", 22)),
+                name: tool.name.clone(),
+                input: instance(&tool.schema, draws).to_string(),
+            };
+            let tokens = call.tokens();
+            if tokens > self.room.tokens {
+                self.said.stop = self.room.stop.clone();
+                return;
+            }
+            self.room.tokens -= tokens;
+            self.said.output_tokens += tokens;
+            self.said.blocks.push(call);
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use serde_json::value::RawValue;
 
 use crate::answer::answer;
 use crate::batches::{Caller, Reply};
-use crate::books::{Ledger, Outcome};
+use crate::books::{Ledger, Outcome, Tokens};
 use crate::cache::Caches;
 use crate::clock::SimTime;
 use crate::core::{Core, State};
@@ -16,6 +16,7 @@ use crate::limiter;
 use crate::message::{Heading, whole};
 use crate::price::price;
 use crate::problem::{Kind, Problem};
+use crate::prompt::Prompt;
 use crate::request::{Ask, Rules};
 use crate::signature;
 
@@ -35,44 +36,64 @@ impl Core {
     /// Answers what has come due in batches. Nothing else does: time passes when somebody looks.
     pub(crate) fn advance_batches(&self, state: &mut State, now: SimTime) {
         let State { batches, caches, ledger, .. } = state;
-        batches.advance(now, |account, headers, params| {
-            self.answer_batched(ledger, caches, now, account, headers, params)
-        });
+        let mut turn = Turn { core: self, ledger, caches, now };
+        batches.advance(now, |account, headers, params| turn.answer(account, headers, params));
     }
+}
 
-    fn answer_batched(
-        &self,
-        ledger: &mut Ledger,
-        caches: &mut Caches,
-        now: SimTime,
+/// What requests of batches are answered with, at one time.
+struct Turn<'a> {
+    core: &'a Core,
+    ledger: &'a mut Ledger,
+    caches: &'a mut Caches,
+    now: SimTime,
+}
+
+impl Turn<'_> {
+    fn answer(
+        &mut self,
         account: usize,
         headers: &HeaderMap,
         params: &Value,
     ) -> Result<Box<RawValue>, Problem> {
-        let caller = self.caller(account);
-        let organization = self.organization_id(caller);
-        let seed = self.scenario.seed;
-        let read = || {
-            let ask = Ask::batched(Rules::of(headers)?, params.clone())?;
-            signature::check(seed, organization, &ask.signed).map(|()| ask)
-        };
-        let mut ask = read().inspect_err(|_| ledger.record(account, Outcome::Invalid))?;
-        ask.terms.batch = true;
-        let seen = ledger.seen(&ask.first, &ask.model.id);
+        let caller = self.core.caller(account);
+        let read = self.read(caller, headers, params);
+        let ask = read.inspect_err(|_| self.ledger.record(account, Outcome::Invalid))?;
+        let scenario = &self.core.scenario;
+        let seen = self.ledger.seen(&ask.first, &ask.model.id);
         let nth = u64::from(seen.served) + u64::from(seen.faulted);
-        let draws = Draws::new(seed, &ask.first, &ask.model.id, nth);
-        let said = answer(&self.scenario, &ask, draws, organization);
-        let mut tokens = caches.split(now, caller.workspace, &ask.prompt);
-        caches.refresh(now, caller.workspace, &ask.prompt);
-        caches.store(now, caller.workspace, &ask.prompt, &tokens);
+        let draws = Draws::new(scenario.seed, &ask.first, &ask.model.id, nth);
+        let said = answer(scenario, &ask, draws, self.core.organization_id(caller));
+        let input = self.input(caller.workspace, &ask.prompt);
         let id = format!("msg_01{}", draws.id("message", 22));
-        let heading = Heading { ask: &ask, id: &id, input: tokens, tier: "batch", diagnosis: None };
+        let heading = Heading { ask: &ask, id: &id, input, tier: "batch", diagnosis: None };
         let message = whole(heading, &said);
-        tokens.output = said.output_tokens;
-        ledger.record(account, Outcome::Served);
-        ledger.record_message(&ask.first, &ask.model.id, Outcome::Served);
-        ledger.settle(account, &tokens, price(ask.model, &tokens, ask.terms));
+        let tokens = Tokens { output: said.output_tokens, ..input };
+        self.ledger.record(account, Outcome::Served);
+        self.ledger.record_message(&ask.first, &ask.model.id, Outcome::Served);
+        self.ledger.settle(account, &tokens, price(ask.model, &tokens, ask.terms));
         serde_json::from_slice(&message)
             .map_err(|_| Problem::new(Kind::Internal, "Internal server error"))
+    }
+
+    fn read(
+        &self,
+        caller: limiter::Caller,
+        headers: &HeaderMap,
+        params: &Value,
+    ) -> Result<Ask, Problem> {
+        let mut ask = Ask::batched(Rules::of(headers)?, params.clone())?;
+        let organization = self.core.organization_id(caller);
+        signature::check(self.core.scenario.seed, organization, &ask.signed)?;
+        ask.terms.batch = true;
+        Ok(ask)
+    }
+
+    /// How the input divides: what one request writes to the cache, the next one reads.
+    fn input(&mut self, workspace: usize, prompt: &Prompt) -> Tokens {
+        let input = self.caches.split(self.now, workspace, prompt);
+        self.caches.refresh(self.now, workspace, prompt);
+        self.caches.store(self.now, workspace, prompt, &input);
+        input
     }
 }

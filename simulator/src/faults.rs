@@ -41,17 +41,23 @@ pub(crate) enum MishapKind {
     Refusal,
 }
 
+/// What a request is for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Target<'a> {
+    pub(crate) endpoint: Endpoint,
+    pub(crate) model: &'a Model,
+    pub(crate) draws: Draws,
+}
+
 /// What the rules look at.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Occasion<'a> {
     pub(crate) account: &'a str,
     pub(crate) organization: &'a str,
-    pub(crate) model: Option<&'a Model>,
-    pub(crate) endpoint: Endpoint,
-    /// Simulated seconds since the start.
-    pub(crate) seconds: f64,
+    pub(crate) target: Target<'a>,
+    /// Simulated time since the start.
+    pub(crate) elapsed: Duration,
     pub(crate) wall: DateTime<Utc>,
-    pub(crate) draws: Draws,
 }
 
 /// The rules, and how often each was matched.
@@ -81,15 +87,15 @@ impl Script {
             }
             count.matched += 1;
             let is_due = count.matched > rule.skip && rule.times.is_none_or(|n| count.fired < n);
-            if is_due && occasion.draws.again(index).uniform("rule") < rule.rate {
+            if is_due && occasion.target.draws.again(index).uniform("rule") < rule.rate {
                 count.fired += 1;
                 return Some(fault(rule, occasion));
             }
         }
-        if occasion.endpoint != Endpoint::Messages {
+        if occasion.target.endpoint != Endpoint::Messages {
             return None;
         }
-        let drawn = occasion.draws.uniform("fault");
+        let drawn = occasion.target.draws.uniform("fault");
         let Faults { overloaded_rate, error_rate, .. } = self.faults;
         if drawn < overloaded_rate {
             Some(Fault::Answer(Problem::new(Kind::Overloaded, "Overloaded")))
@@ -102,16 +108,16 @@ impl Script {
 }
 
 fn matches(rule: &Rule, occasion: &Occasion<'_>) -> bool {
-    let is_model = |name: &String| {
-        occasion.model.is_some_and(|model| model.id == *name || model.class == *name)
-    };
-    rule.endpoint == occasion.endpoint
+    let (model, seconds) = (occasion.target.model, occasion.elapsed.as_secs_f64());
+    let is_model = |name: &String| model.id == *name || model.class == *name;
+    rule.endpoint == occasion.target.endpoint
         && (rule.accounts.is_empty() || rule.accounts.iter().any(|a| a == occasion.account))
         && (rule.models.is_empty() || rule.models.iter().any(is_model))
-        && rule.from_seconds <= occasion.seconds
-        && rule.until_seconds.is_none_or(|until| occasion.seconds < until)
+        && rule.from_seconds <= seconds
+        && rule.until_seconds.is_none_or(|until| seconds < until)
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "all others are answers")]
 fn fault(rule: &Rule, occasion: &Occasion<'_>) -> Fault {
     let problem = dressed(answers::problem(rule.fault, occasion), rule, occasion.wall);
     let kind = match rule.fault {

@@ -7,7 +7,7 @@ use crate::books::Tokens;
 use crate::catalogue::Model;
 use crate::clock::SimTime;
 use crate::core::Core;
-use crate::limiter::Caller;
+use crate::limiter::{Caller, Use};
 use crate::price::{Terms, price};
 use crate::prompt::Prompt;
 use crate::request::Ask;
@@ -55,7 +55,9 @@ impl Generation {
     pub(crate) fn produce(&mut self, tokens: u64) {
         if tokens > 0 {
             self.tokens.output += tokens;
-            self.core.produced(self.caller, self.model, self.age, tokens);
+            let at = self.core.clock.now();
+            let output = Use { caller: self.caller, model: self.model, at, tokens };
+            self.core.produced(output, self.age);
         }
     }
 }

@@ -20,6 +20,15 @@ pub(crate) struct Caller {
     pub(crate) workspace: usize,
 }
 
+/// Tokens that a request uses of its limits.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Use {
+    pub(crate) caller: Caller,
+    pub(crate) model: &'static Model,
+    pub(crate) at: SimTime,
+    pub(crate) tokens: u64,
+}
+
 /// Allowances as they were first needed: full.
 #[derive(Debug, Default)]
 pub(crate) struct Limiter {
@@ -35,41 +44,28 @@ impl Limiter {
     ///
     /// # Errors
     /// The limit that binds longest; nothing is charged then.
-    pub(crate) fn admit(
-        &mut self,
-        scenario: &Scenario,
-        caller: Caller,
-        model: &'static Model,
-        now: SimTime,
-        input_tokens: u64,
-    ) -> Result<(), Refusal> {
-        let (organization, mut workspace) = self.allowances(scenario, caller, model, now);
-        let of_organization = organization.check(now, input_tokens).err();
-        let of_workspace = workspace.as_deref_mut().and_then(|w| w.check(now, input_tokens).err());
+    pub(crate) fn admit(&mut self, scenario: &Scenario, input: Use) -> Result<(), Refusal> {
+        let Use { at, tokens, .. } = input;
+        let (organization, mut workspace) = self.allowances(scenario, input);
+        let of_organization = organization.check(at, tokens).err();
+        let of_workspace = workspace.as_deref_mut().and_then(|own| own.check(at, tokens).err());
         let refusals = of_organization.into_iter().chain(of_workspace);
         if let Some(longest) = refusals.max_by_key(|refusal| refusal.wait) {
             return Err(longest);
         }
-        organization.charge(input_tokens);
+        organization.charge(tokens);
         if let Some(workspace) = workspace {
-            workspace.charge(input_tokens);
+            workspace.charge(tokens);
         }
         Ok(())
     }
 
     /// Charges output as it is produced.
-    pub(crate) fn produced(
-        &mut self,
-        scenario: &Scenario,
-        caller: Caller,
-        model: &'static Model,
-        now: SimTime,
-        output_tokens: u64,
-    ) {
-        let (organization, workspace) = self.allowances(scenario, caller, model, now);
-        organization.produced(now, output_tokens);
+    pub(crate) fn produced(&mut self, scenario: &Scenario, output: Use) {
+        let (organization, workspace) = self.allowances(scenario, output);
+        organization.produced(output.at, output.tokens);
         if let Some(workspace) = workspace {
-            workspace.produced(now, output_tokens);
+            workspace.produced(output.at, output.tokens);
         }
     }
 
@@ -108,10 +104,9 @@ impl Limiter {
     fn allowances(
         &mut self,
         scenario: &Scenario,
-        caller: Caller,
-        model: &'static Model,
-        now: SimTime,
+        of: Use,
     ) -> (&mut Allowance, Option<&mut Allowance>) {
+        let Use { caller, model, at: now, .. } = of;
         let class = model.limit_class.as_str();
         let account = |index: usize| scenario.accounts.get(index);
         let organization =

@@ -8,6 +8,7 @@ use crate::problem::{Kind, Problem};
 use crate::scenario::FaultName as Name;
 
 /// The answer of that name; those of a stream are an overloaded one.
+#[expect(clippy::too_many_lines, reason = "a table")]
 pub(super) fn problem(name: Name, occasion: &Occasion<'_>) -> Problem {
     fn of(kind: Kind, message: impl Into<String>) -> Problem {
         Problem::new(kind, message)
@@ -48,10 +49,7 @@ pub(super) fn problem(name: Name, occasion: &Occasion<'_>) -> Problem {
                 .with_details(json!({"error_visibility": "user_facing"}))
         }
         Name::Forbidden => Problem::bare(Kind::Permission, "forbidden", "Request not allowed"),
-        Name::NotFound => {
-            let model = occasion.model.map_or("", |model| model.id.as_str());
-            of(Kind::NotFound, format!("model: {model}"))
-        }
+        Name::NotFound => of(Kind::NotFound, format!("model: {}", occasion.target.model.id)),
         Name::RequestTimeout => of(Kind::RequestTimeout, "Request timed out"),
         Name::Conflict => of(Kind::Conflict, "The resource is being changed by another request."),
         Name::Precondition => of(Kind::Precondition, "A precondition of the request failed."),

@@ -96,10 +96,6 @@ pub(crate) enum Endpoint {
     #[default]
     Messages,
     CountTokens,
-    /// Creating a batch.
-    Batches,
-    /// The OAuth token endpoint.
-    Token,
 }
 
 /// The faults there are. The first group are error answers, the second ones of a stream or body.
