@@ -1,12 +1,15 @@
 //! What the model says: thoughts, then tool calls, structured output or prose, as far as there is
 //! room for it.
 
+use serde_json::json;
+
 use crate::draw::Draws;
 use crate::estimate;
 use crate::instance::instance;
 use crate::prose;
 use crate::request::{Ask, Thinking, Tool, ToolChoice};
 use crate::scenario::Scenario;
+use crate::search::{self, Page};
 use crate::signature::sign;
 
 /// A finished answer.
@@ -19,6 +22,10 @@ pub(crate) struct Said {
     pub(crate) output_tokens: u64,
     /// Of these, for thinking.
     pub(crate) thinking_tokens: u64,
+    /// Searches of the web, which cost beside the tokens.
+    pub(crate) searches: u64,
+    /// Tokens of what was found: input that comes on top of the request's.
+    pub(crate) found_tokens: u64,
 }
 
 /// A block of content.
@@ -37,6 +44,16 @@ pub(crate) enum Block {
         /// JSON.
         input: String,
     },
+    /// A search, and after it what it found.
+    Search {
+        id: String,
+        /// JSON.
+        input: String,
+    },
+    Found {
+        id: String,
+        pages: Vec<Page>,
+    },
 }
 
 impl Block {
@@ -46,6 +63,8 @@ impl Block {
             Self::Thinking { tokens, .. } => *tokens,
             Self::Text(text) => estimate::text(text),
             Self::ToolUse { name, input, .. } => estimate::text(name) + estimate::text(input),
+            Self::Search { input, .. } => estimate::text(input),
+            Self::Found { .. } => 0,
         }
     }
 }
@@ -90,8 +109,14 @@ impl Stop {
 
 /// Answers a request that `organization` made.
 pub(crate) fn answer(scenario: &Scenario, ask: &Ask, draws: Draws, organization: &str) -> Said {
-    let said =
-        Said { blocks: Vec::new(), stop: Stop::EndTurn, output_tokens: 0, thinking_tokens: 0 };
+    let said = Said {
+        blocks: Vec::new(),
+        stop: Stop::EndTurn,
+        output_tokens: 0,
+        thinking_tokens: 0,
+        searches: 0,
+        found_tokens: 0,
+    };
     let mut speaker = Speaker { scenario, ask, draws, room: Room::of(ask), said };
     if let Thinking::On { shown } = ask.thinking {
         speaker.think(shown, organization);
@@ -102,6 +127,7 @@ pub(crate) fn answer(scenario: &Scenario, ask: &Ask, draws: Draws, organization:
     }
     let calls = speaker.tools_to_call();
     if calls.is_empty() {
+        speaker.search();
         speaker.speak();
     } else {
         speaker.call(&calls);
@@ -185,6 +211,29 @@ impl<'a> Speaker<'a> {
         }
     }
 
+    /// Searches the web before it speaks, if it may and there is room for it.
+    fn search(&mut self) {
+        let (ask, draws) = (self.ask, self.draws);
+        let is_wanted = ask.has_search && ask.tool_choice == ToolChoice::Auto && !ask.answers_tool;
+        let input = json!({"query": "what is asked"}).to_string();
+        let tokens = estimate::text(&input);
+        if !is_wanted || !self.uses_tools() || tokens >= self.room.tokens {
+            return;
+        }
+        let id = format!("srvtoolu_01{}", draws.id("search", 22));
+        let pages = search::pages(draws);
+        self.room.tokens -= tokens;
+        self.said.output_tokens += tokens;
+        self.said.searches = 1;
+        self.said.found_tokens = pages.iter().map(Page::tokens).sum();
+        self.said.blocks.push(Block::Search { id: id.clone(), input });
+        self.said.blocks.push(Block::Found { id, pages });
+    }
+
+    fn uses_tools(&self) -> bool {
+        self.draws.uniform("uses tool") < self.scenario.tool_use_rate
+    }
+
     /// Which tools the model calls: what it is told to, and by itself once a turn.
     fn tools_to_call(&self) -> Vec<&'a Tool> {
         let (ask, draws) = (self.ask, self.draws);
@@ -192,13 +241,12 @@ impl<'a> Speaker<'a> {
             let at = draws.below("tool", index, ask.tools.len() as u64);
             usize::try_from(at).ok().and_then(|at| ask.tools.get(at))
         };
-        let uses_tools = draws.uniform("uses tool") < self.scenario.tool_use_rate;
         let first = match &ask.tool_choice {
             ToolChoice::None => None,
             ToolChoice::Named(name) => ask.tools.iter().find(|tool| tool.name == *name),
             ToolChoice::Any => drawn(0),
             // Else a loop of tool calls would never end.
-            ToolChoice::Auto if ask.answers_tool || !uses_tools => None,
+            ToolChoice::Auto if ask.answers_tool || !self.uses_tools() => None,
             ToolChoice::Auto => drawn(0),
         };
         let has_second = ask.parallel_tools && draws.below("parallel", 0, PARALLEL_CALLS) == 0;

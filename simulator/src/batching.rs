@@ -18,6 +18,7 @@ use crate::price::price;
 use crate::problem::{Kind, Problem};
 use crate::prompt::Prompt;
 use crate::request::{Ask, Rules};
+use crate::search;
 use crate::signature;
 
 impl Core {
@@ -68,10 +69,13 @@ impl Turn<'_> {
         let id = format!("msg_01{}", draws.id("message", 22));
         let heading = Heading { ask: &ask, id: &id, input, tier: "batch", diagnosis: None };
         let message = whole(heading, &said);
-        let tokens = Tokens { output: said.output_tokens, ..input };
+        let read = input.input + said.found_tokens;
+        let tokens = Tokens { input: read, output: said.output_tokens, ..input };
+        let searches = i64::try_from(said.searches).unwrap_or(0) * search::NANODOLLARS;
+        let cost = price(ask.model, &tokens, ask.terms) + searches;
         self.ledger.record(account, Outcome::Served);
         self.ledger.record_message(&ask.first, &ask.model.id, Outcome::Served);
-        self.ledger.settle(account, &tokens, price(ask.model, &tokens, ask.terms));
+        self.ledger.settle(account, &tokens, cost);
         serde_json::from_slice(&message)
             .map_err(|_| Problem::new(Kind::Internal, "Internal server error"))
     }

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use crate::admission::Served;
+use crate::answer::Said;
 use crate::books::Tokens;
 use crate::catalogue::Model;
 use crate::clock::SimTime;
@@ -11,6 +12,7 @@ use crate::limiter::{Caller, Use};
 use crate::price::{Terms, price};
 use crate::prompt::Prompt;
 use crate::request::Ask;
+use crate::search;
 
 /// A running generation. Dropping it bills the input and the output until then: a client that
 /// hangs up takes this exit as does an answer that came to its end.
@@ -21,6 +23,8 @@ pub(crate) struct Generation {
     model: &'static Model,
     terms: Terms,
     tokens: Tokens,
+    /// What it costs beside the tokens, in nanodollars.
+    extra: i64,
     age: u64,
     arrived: SimTime,
     /// What it writes to the cache once it begins.
@@ -36,10 +40,17 @@ impl Generation {
             model: ask.model,
             terms: ask.terms,
             tokens: served.input,
+            extra: 0,
             age: served.age,
             arrived: served.at,
             prompt,
         }
+    }
+
+    /// The model searches the web and reads what it finds.
+    pub(crate) fn search(&mut self, said: &Said) {
+        self.tokens.input += said.found_tokens;
+        self.extra += search::NANODOLLARS * i64::try_from(said.searches).unwrap_or(0);
     }
 
     /// The first token is there: what the prompt writes to the cache can be read from now on.
@@ -64,7 +75,7 @@ impl Generation {
 
 impl Drop for Generation {
     fn drop(&mut self) {
-        let nanodollars = price(self.model, &self.tokens, self.terms);
+        let nanodollars = price(self.model, &self.tokens, self.terms) + self.extra;
         let mut state = self.core.state();
         if state.age == self.age {
             state.ledger.settle(self.caller.account, &self.tokens, nanodollars);

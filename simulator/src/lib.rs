@@ -57,6 +57,7 @@ mod prose;
 mod request;
 mod response;
 mod scenario;
+mod search;
 mod server;
 mod serving;
 mod signature;

@@ -1,15 +1,15 @@
 //! Messages as the API writes them, whole or in events; keys in its order.
 
-use serde::Serialize;
-use serde_json::value::RawValue;
+mod shapes;
 
-use crate::answer::{Block, Said, Stop};
+use crate::answer::{Block, Said};
 use crate::books::Tokens;
 use crate::diagnosis::Miss;
 use crate::draw::Draws;
 use crate::estimate;
-use crate::request::{Ask, Thinking};
+use crate::request::Ask;
 use crate::sse::Events;
+use shapes::{Content, Delta, DeltaUsage, Details, Event, Message, Refused, ServerTools, Stopped};
 
 /// What a message says beside its content.
 #[derive(Clone, Copy, Debug)]
@@ -44,13 +44,14 @@ const TOKENS_A_DELTA: u64 = 8;
 /// The answer in one body.
 pub(crate) fn whole(heading: Heading<'_>, said: &Said) -> Vec<u8> {
     let content: Vec<_> = said.blocks.iter().map(Content::whole).collect();
-    let message = Message {
+    let mut message = Message {
         content: &content,
         stop_reason: Some(said.stop.reason()),
         stop_sequence: said.stop.sequence(),
         stop_details: Refused::by(&said.stop),
-        ..Message::empty(heading, said.output_tokens, said.thinking_tokens)
+        ..Message::empty(heading)
     };
+    message.usage.is_ended_by(said);
     serde_json::to_vec(&message).unwrap_or_default()
 }
 
@@ -63,7 +64,8 @@ pub(crate) fn pieces(heading: Heading<'_>, said: &Said, draws: Draws) -> Vec<Pie
         produced: 0,
     };
     let at_once = said.output_tokens.min(1);
-    let message = Message::empty(heading, at_once, 0);
+    let mut message = Message::empty(heading);
+    message.usage.output_tokens = at_once;
     stream.put("message_start", &Event::MessageStart { message }, at_once);
     let mut before = 0;
     for (index, block) in (0..).zip(&said.blocks) {
@@ -76,11 +78,12 @@ pub(crate) fn pieces(heading: Heading<'_>, said: &Said, draws: Draws) -> Vec<Pie
         stop_details: Refused::by(&said.stop),
     };
     let usage = DeltaUsage {
-        input_tokens: heading.input.input,
+        input_tokens: heading.input.input + said.found_tokens,
         cache_creation_input_tokens: heading.input.cache_write(),
         cache_read_input_tokens: heading.input.cache_read,
         output_tokens: said.output_tokens,
         output_tokens_details: Details::of(heading.ask, said.thinking_tokens),
+        server_tool_use: ServerTools::of(said),
     };
     stream.put("message_delta", &Event::MessageDelta { delta, usage }, said.output_tokens);
     stream.put("message_stop", &Event::MessageStop {}, said.output_tokens);
@@ -127,13 +130,15 @@ impl Stream {
                     self.delta(index, Delta::TextDelta { text }, before + so_far);
                 }
             }
-            Block::ToolUse { name, input, .. } => {
-                let before = before + estimate::text(name);
+            Block::ToolUse { input, .. } | Block::Search { input, .. } => {
+                let before = before + block.tokens() - estimate::text(input);
                 self.delta(index, Delta::InputJsonDelta { partial_json: "" }, before);
                 for (so_far, partial_json) in split(input) {
                     self.delta(index, Delta::InputJsonDelta { partial_json }, before + so_far);
                 }
             }
+            // Comes whole in its start.
+            Block::Found { .. } => {}
         }
         let produced = self.produced;
         self.put("content_block_stop", &Event::ContentBlockStop { index }, produced);
@@ -159,190 +164,4 @@ fn split(text: &str) -> Vec<(u64, &str)> {
         }
     }
     deltas
-}
-
-#[derive(Serialize)]
-struct Message<'a> {
-    model: &'a str,
-    id: &'a str,
-    r#type: &'static str,
-    role: &'static str,
-    content: &'a [Content<'a>],
-    stop_reason: Option<&'a str>,
-    stop_sequence: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    stop_details: Option<Refused>,
-    usage: Usage,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    diagnostics: Option<Diagnostics>,
-}
-
-#[derive(Serialize)]
-struct Diagnostics {
-    cache_miss_reason: Option<Miss>,
-}
-
-impl<'a> Message<'a> {
-    fn empty(heading: Heading<'a>, output_tokens: u64, thinking_tokens: u64) -> Self {
-        let Heading { ask, id, input, tier, diagnosis } = heading;
-        Self {
-            model: &ask.model.id,
-            id,
-            r#type: "message",
-            role: "assistant",
-            content: &[],
-            stop_reason: None,
-            stop_sequence: None,
-            stop_details: None,
-            diagnostics: diagnosis.map(|cache_miss_reason| Diagnostics { cache_miss_reason }),
-            usage: Usage {
-                input_tokens: input.input,
-                cache_creation_input_tokens: input.cache_write(),
-                cache_read_input_tokens: input.cache_read,
-                cache_creation: CacheCreation {
-                    ephemeral_5m_input_tokens: input.cache_write_5m,
-                    ephemeral_1h_input_tokens: input.cache_write_1h,
-                },
-                output_tokens,
-                output_tokens_details: Details::of(ask, thinking_tokens),
-                service_tier: tier,
-                inference_geo: match (ask.model.version >= (4, 6), ask.terms.us_only) {
-                    (false, _) => "not_available",
-                    (true, true) => "us",
-                    (true, false) => "global",
-                },
-                speed: ask.names_speed.then_some(if ask.terms.fast { "fast" } else { "standard" }),
-            },
-        }
-    }
-}
-
-#[derive(Serialize)]
-struct Usage {
-    input_tokens: u64,
-    cache_creation_input_tokens: u64,
-    cache_read_input_tokens: u64,
-    cache_creation: CacheCreation,
-    output_tokens: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    output_tokens_details: Option<Details>,
-    service_tier: &'static str,
-    inference_geo: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    speed: Option<&'static str>,
-}
-
-#[derive(Serialize)]
-struct CacheCreation {
-    ephemeral_5m_input_tokens: u64,
-    ephemeral_1h_input_tokens: u64,
-}
-
-#[derive(Serialize)]
-struct Details {
-    thinking_tokens: u64,
-}
-
-impl Details {
-    /// Only a model that may think has something to tell.
-    fn of(ask: &Ask, thinking_tokens: u64) -> Option<Self> {
-        matches!(ask.thinking, Thinking::On { .. }).then_some(Self { thinking_tokens })
-    }
-}
-
-/// Why a model refused.
-#[derive(Serialize)]
-struct Refused {
-    r#type: &'static str,
-    category: Option<&'static str>,
-    explanation: &'static str,
-}
-
-impl Refused {
-    fn by(stop: &Stop) -> Option<Self> {
-        (*stop == Stop::Refusal).then_some(Self {
-            r#type: "refusal",
-            category: Some("general_harms"),
-            explanation: "The request was refused.",
-        })
-    }
-}
-
-#[derive(Serialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-enum Content<'a> {
-    Thinking { thinking: &'a str, signature: &'a str },
-    Text { text: &'a str },
-    ToolUse { id: &'a str, name: &'a str, input: Box<RawValue>, caller: Caller },
-}
-
-impl<'a> Content<'a> {
-    fn whole(block: &'a Block) -> Self {
-        match block {
-            Block::Thinking { shown, signature, .. } => {
-                Self::Thinking { thinking: shown, signature }
-            }
-            Block::Text(text) => Self::Text { text },
-            Block::ToolUse { id, name, input } => Self::tool_use(id, name, input),
-        }
-    }
-
-    /// As it is when it begins to be streamed: without what the deltas bring.
-    fn begun(block: &'a Block) -> Self {
-        match block {
-            Block::Thinking { .. } => Self::Thinking { thinking: "", signature: "" },
-            Block::Text(_) => Self::Text { text: "" },
-            Block::ToolUse { id, name, .. } => Self::tool_use(id, name, "{}"),
-        }
-    }
-
-    fn tool_use(id: &'a str, name: &'a str, input: &str) -> Self {
-        let input = RawValue::from_string(input.to_owned()).unwrap_or_default();
-        Self::ToolUse { id, name, input, caller: Caller { r#type: "direct" } }
-    }
-}
-
-#[derive(Serialize)]
-struct Caller {
-    r#type: &'static str,
-}
-
-#[derive(Clone, Copy, Serialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-#[expect(clippy::enum_variant_names, reason = "the API's names")]
-enum Delta<'a> {
-    ThinkingDelta { thinking: &'a str },
-    SignatureDelta { signature: &'a str },
-    TextDelta { text: &'a str },
-    InputJsonDelta { partial_json: &'a str },
-}
-
-#[derive(Serialize)]
-struct Stopped<'a> {
-    stop_reason: &'a str,
-    stop_sequence: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    stop_details: Option<Refused>,
-}
-
-/// Cumulative: the totals of the whole message.
-#[derive(Serialize)]
-struct DeltaUsage {
-    input_tokens: u64,
-    cache_creation_input_tokens: u64,
-    cache_read_input_tokens: u64,
-    output_tokens: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    output_tokens_details: Option<Details>,
-}
-
-#[derive(Serialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-enum Event<'a> {
-    MessageStart { message: Message<'a> },
-    ContentBlockStart { index: u32, content_block: Content<'a> },
-    ContentBlockDelta { index: u32, delta: Delta<'a> },
-    ContentBlockStop { index: u32 },
-    MessageDelta { delta: Stopped<'a>, usage: DeltaUsage },
-    MessageStop {},
 }

@@ -46,6 +46,8 @@ pub(crate) struct Ask {
     pub(crate) thinking: Thinking,
     /// The client's own tools that the model may call.
     pub(crate) tools: Vec<Tool>,
+    /// Whether the model may search the web.
+    pub(crate) has_search: bool,
     pub(crate) tool_choice: ToolChoice,
     /// Whether the model may call several tools at once.
     pub(crate) parallel_tools: bool,
@@ -141,6 +143,7 @@ impl Ask {
             terms,
             names_speed: body.contains_key("speed"),
             thinking,
+            has_search: tools::has_search(&body),
             tools: tools::take(&mut body),
             tool_choice,
             parallel_tools,

@@ -56,8 +56,8 @@ pub struct Account {
     pub(crate) workspace_limits: Limits,
     pub(crate) money: Money,
     pub(crate) face: Face,
-    /// Of the user who can sign in to it.
-    pub(crate) email: String,
+    /// The e-mail address of the user who can sign in to it.
+    pub email: String,
 }
 
 /// How long answers take.

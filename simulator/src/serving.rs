@@ -61,7 +61,8 @@ fn generate(
         let by = core.clock.real(*by);
         steps.iter_mut().for_each(|step| step.at += by);
     }
-    let generation = Generation::new(core.clone(), caller, ask, served);
+    let mut generation = Generation::new(core.clone(), caller, ask, served);
+    generation.search(&said);
     let mut headers = core.headers(&admission.request_id, Some(caller));
     let content_type = match (mishap, ask.stream) {
         (Some(MishapKind::WrongContentType), _) => "text/html; charset=utf-8",

@@ -25,7 +25,11 @@ pub async fn simulate(args: &SimulateArgs) -> Result<Exit, Stop> {
     say(format_args!("simulating the Anthropic API at http://{address}"))?;
     for account in simulator.scenario().accounts() {
         // These keys open nothing but this simulator.
-        say(format_args!("  account {}: {}", account.name, account.api_keys.join(", ")))?;
+        let keys = account.api_keys.join(", ");
+        match keys.as_str() {
+            "" => say(format_args!("  account {}: signs in as {}", account.name, account.email)),
+            keys => say(format_args!("  account {}: {keys}", account.name)),
+        }?;
     }
     say(format_args!("books at http://{address}/_sim/books"))?;
     server(simulator, listener).map_err(fault)?.await.map_err(fault)?;

@@ -95,6 +95,13 @@ pub(crate) fn take(body: &mut Map<String, Value>) -> Vec<Tool> {
     custom.collect()
 }
 
+/// Whether the model may search the web.
+pub(crate) fn has_search(body: &Map<String, Value>) -> bool {
+    let tools = body.get("tools").and_then(Value::as_array).into_iter().flatten();
+    let mut kinds = tools.filter_map(|tool| tool.get("type").and_then(Value::as_str));
+    kinds.any(|kind| kind.starts_with("web_search_"))
+}
+
 /// The choice, and whether several tools may be called at once.
 pub(crate) fn choice(body: &Map<String, Value>) -> (ToolChoice, bool) {
     let Some(choice) = body.get("tool_choice") else { return (ToolChoice::Auto, true) };

@@ -67,6 +67,7 @@ async fn a_stream_says_the_same_as_the_whole_message_whatever_is_in_it() {
         json!({"tools": [weather()]}),
         json!({"tools": [weather()], "thinking": {"type": "adaptive"}}),
         json!({"output_config": {"format": {"type": "json_schema", "schema": weather()["input_schema"]}}}),
+        json!({"tools": [{"type": "web_search_20260209", "name": "web_search"}]}),
         json!({"max_tokens": 0}),
         json!({"max_tokens": 5, "thinking": {"type": "adaptive"}}),
     ] {
@@ -206,6 +207,22 @@ async fn structured_output_follows_its_schema() {
     let said = post(&simulator(json!({})), &body).await.json();
     let value: Value = serde_json::from_str(said["content"][0]["text"].as_str().unwrap()).unwrap();
     jsonschema::validator_for(&schema).unwrap().validate(&value).unwrap();
+}
+
+#[tokio::test]
+async fn a_search_of_the_web_raises_the_input_on_the_way_and_costs_a_cent() {
+    let simulator = simulator(json!({}));
+    let tools = json!([{"type": "web_search_20260209", "name": "web_search"}]);
+    let events = post(&simulator, &request(json!({"tools": tools, "stream": true}))).await.events();
+    let begun = &events[0].1["message"]["usage"];
+    let ended = &events[events.len() - 2].1["usage"];
+    let count = |usage: &Value, name: &str| usage[name].as_u64().unwrap();
+    let (input, output) = (count(ended, "input_tokens"), count(ended, "output_tokens"));
+    assert!(input > count(begun, "input_tokens") + 400, "{begun} {ended}");
+    assert_eq!(ended["server_tool_use"]["web_search_requests"], 1);
+    assert!(begun.get("server_tool_use").is_none());
+    let nanodollars = input * 5_000 + output * 25_000 + 10_000_000;
+    assert_eq!(simulator.books().total.nanodollars, i64::try_from(nanodollars).unwrap());
 }
 
 #[tokio::test]
