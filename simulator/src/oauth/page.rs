@@ -2,6 +2,11 @@
 
 use std::fmt::Write as _;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+
+use crate::draw::sha256;
+
 const STYLE: &str = "
   :root { color-scheme: light dark; font: 16px/1.5 system-ui, sans-serif; }
   body { display: grid; min-height: 100vh; margin: 0; place-items: center; }
@@ -74,7 +79,7 @@ fn page(title: &str, main: &str) -> String {
     format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <title>{title} - polpo simulator</title>\n<style>{STYLE}\n</style>\n</head>\n\
+         <title>{title} - polpo simulator</title>\n<style>{STYLE}</style>\n</head>\n\
          <body>\n<main>\n{main}</main>\n</body>\n</html>\n"
     )
 }
@@ -92,6 +97,12 @@ fn escaped(text: &str) -> String {
         }
     }
     escaped
+}
+
+/// The policy of these pages: nothing but their own style, known by its sum.
+pub(super) fn policy() -> String {
+    let sum = STANDARD.encode(sha256(STYLE.as_bytes()));
+    format!("default-src 'none'; style-src 'sha256-{sum}'")
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use super::page::policy;
 use super::{Need, OAuth, User, bearer, has_beta};
 use crate::clock::{Clock, SimTime};
 use crate::problem::{Kind, Problem};
@@ -112,7 +113,7 @@ impl Reply {
     pub(super) fn page(status: StatusCode, html: String) -> Self {
         Self::new(status, html.into_bytes())
             .with_header("content-type", "text/html; charset=utf-8")
-            .with_header("content-security-policy", "default-src 'none'; style-src 'unsafe-inline'")
+            .with_header("content-security-policy", policy())
             .with_header("cache-control", "no-store")
             .with_header("referrer-policy", "no-referrer")
     }
