@@ -9,13 +9,14 @@ mod queue;
 pub mod seat;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use chrono::TimeDelta;
 
 use crate::failure::Failure;
 use crate::id::{AgentId, LeaseId, LimitClass, OrganizationId, ProfileId, ProviderId, Ticket};
 use crate::limits::{Dimension, Timestamp};
-use lane::Lane;
+use lane::{Lane, Position};
 use place::{ListKey, Place, Waiter};
 use queue::WaitList;
 use seat::{Ladders, ProfileState, Seat};
@@ -176,9 +177,9 @@ struct Holding {
 pub struct Pool {
     now: Timestamp,
     queue_limit: usize,
-    ladders: Ladders,
+    ladders: Arc<Ladders>,
     seats: BTreeMap<ProfileId, Seat>,
-    lanes: BTreeMap<(ProviderId, LimitClass), Lane>,
+    lanes: BTreeMap<ProviderId, BTreeMap<LimitClass, Lane>>,
     leases: BTreeMap<LeaseId, Holding>,
     leases_issued: u64,
     waiters: BTreeMap<Ticket, Waiter>,
@@ -195,7 +196,7 @@ impl Pool {
         Self {
             now: Timestamp::MIN_UTC,
             queue_limit,
-            ladders,
+            ladders: Arc::new(ladders),
             seats: BTreeMap::new(),
             lanes: BTreeMap::new(),
             leases: BTreeMap::new(),
@@ -214,7 +215,9 @@ impl Pool {
         self.now = self.now.max(now); // The wall clock may step back; the pool's time does not.
         let mut commands = Vec::new();
         // What has become free by now is for those who wait, before the event is looked at.
-        self.advance(&mut commands);
+        if self.next_deadline().is_some_and(|at| at <= self.now) {
+            self.advance(&mut commands);
+        }
         match event {
             Event::Joined { profile, provider, slots } => self.join(profile, provider, slots),
             Event::Requested { ticket, request } => self.request(ticket, request, &mut commands),
@@ -273,8 +276,11 @@ impl Pool {
             self.update(&profile, |seat| seat.slots = slots);
             return;
         }
-        self.seats.insert(profile.clone(), Seat::new(provider, slots));
-        self.reindex(&profile, Lane::insert);
+        let seat = Seat::new(provider, slots);
+        for (class, lane) in self.lanes.get_mut(&seat.provider).into_iter().flatten() {
+            lane.insert(&profile, Position::of(&seat, class));
+        }
+        self.seats.insert(profile, seat);
     }
 
     fn settle(
@@ -287,7 +293,7 @@ impl Pool {
         let Some(Holding { profile, class, granted_at }) = self.leases.remove(&lease) else {
             return;
         };
-        let (now, ladders) = (self.now, self.ladders.clone());
+        let (now, ladders) = (self.now, Arc::clone(&self.ladders));
         self.update(&profile, |seat| {
             if organization.is_some() {
                 seat.organization = organization;
@@ -317,7 +323,7 @@ impl Pool {
             let servable = self.lists.iter().filter(|(key, _)| self.candidate(key).is_some());
             let Some((key, _)) = servable.min_by_key(|(_, list)| list.turn) else { return };
             let key = key.clone();
-            let Some(profile) = self.candidate(&key) else { return };
+            let Some(profile) = self.candidate(&key).cloned() else { return };
             let Some(list) = self.lists.get_mut(&key) else { return };
             let Some(ticket) = list.next(self.leases_issued + 1) else { return };
             let Some(waiter) = self.forget(ticket) else { return };
@@ -330,12 +336,12 @@ impl Pool {
     }
 
     /// The profile that the head of a list would get now.
-    fn candidate(&self, key: &ListKey) -> Option<ProfileId> {
+    fn candidate<'a>(&'a self, key: &'a ListKey) -> Option<&'a ProfileId> {
         match &key.pin {
-            None => self.lanes.get(&key.lane())?.oldest().cloned(),
+            None => self.lane(&key.provider, &key.class)?.oldest(),
             Some(pin) => {
                 let seat = self.seats.get(pin)?;
-                (seat.standing(&key.class) == seat::Standing::Ready).then(|| pin.clone())
+                (seat.standing(&key.class) == seat::Standing::Ready).then_some(pin)
             }
         }
     }
@@ -360,31 +366,23 @@ impl Pool {
 
     /// Changes a seat, and keeps the lanes and its next thaw true to it.
     fn update(&mut self, profile: &ProfileId, change: impl FnOnce(&mut Seat)) {
-        self.reindex(profile, Lane::remove);
-        if let Some(seat) = self.seats.get_mut(profile) {
-            let known = seat.next_thaw();
-            change(seat);
-            let next = seat.next_thaw();
-            if next != known {
-                known.map(|at| self.thaws.remove(&(at, profile.clone())));
-                self.thaws.extend(next.map(|at| (at, profile.clone())));
+        let Some(seat) = self.seats.get_mut(profile) else { return };
+        let lanes = self.lanes.get_mut(&seat.provider).into_iter().flatten();
+        let lanes: Vec<_> =
+            lanes.map(|(class, lane)| (class, Position::of(seat, class), lane)).collect();
+        let known = seat.next_thaw();
+        change(seat);
+        for (class, before, lane) in lanes {
+            let after = Position::of(seat, class);
+            if after != before {
+                lane.remove(profile, before);
+                lane.insert(profile, after);
             }
         }
-        self.reindex(profile, Lane::insert);
-    }
-
-    fn reindex(
-        &mut self,
-        profile: &ProfileId,
-        how: impl Fn(&mut Lane, &ProfileId, &Seat, &LimitClass),
-    ) {
-        let Some(seat) = self.seats.get(profile) else { return };
-        let first = (seat.provider.clone(), LimitClass::from(""));
-        for ((provider, class), lane) in self.lanes.range_mut(first..) {
-            if *provider != seat.provider {
-                break;
-            }
-            how(lane, profile, seat, class);
+        let next = seat.next_thaw();
+        if next != known {
+            known.map(|at| self.thaws.remove(&(at, profile.clone())));
+            self.thaws.extend(next.map(|at| (at, profile.clone())));
         }
     }
 }

@@ -12,27 +12,59 @@ use crate::limits::Timestamp;
 pub(super) struct Lane {
     ready: BTreeSet<(Option<Timestamp>, ProfileId)>,
     busy: BTreeSet<ProfileId>,
+    trial: BTreeSet<ProfileId>,
     back: BTreeSet<(Timestamp, ProfileId)>,
 }
 
-impl Lane {
-    /// Adds a seat as it stands.
-    pub(super) fn insert(&mut self, profile: &ProfileId, seat: &Seat, class: &LimitClass) {
+/// Where a seat is in a lane.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Position {
+    /// By when it was last used.
+    Ready(Option<Timestamp>),
+    /// All its places are taken.
+    Busy,
+    /// As many as may are inside to find out whether a limit is over.
+    Trial,
+    /// By when it is back.
+    Back(Timestamp),
+    /// Nowhere.
+    Gone,
+}
+
+impl Position {
+    /// The position of a seat as it stands.
+    #[must_use]
+    pub(super) fn of(seat: &Seat, class: &LimitClass) -> Self {
         match seat.standing(class) {
-            Standing::Ready => self.ready.insert((seat.last_used, profile.clone())),
-            Standing::Busy => self.busy.insert(profile.clone()),
-            Standing::Back(at) => self.back.insert((at, profile.clone())),
-            Standing::Gone => false,
+            Standing::Ready => Self::Ready(seat.last_used),
+            Standing::Busy if seat.held_by(class).is_none() => Self::Busy,
+            Standing::Busy => Self::Trial,
+            Standing::Back(at) => Self::Back(at),
+            Standing::Gone => Self::Gone,
+        }
+    }
+}
+
+impl Lane {
+    /// Adds a seat.
+    pub(super) fn insert(&mut self, profile: &ProfileId, position: Position) {
+        match position {
+            Position::Ready(last_used) => self.ready.insert((last_used, profile.clone())),
+            Position::Busy => self.busy.insert(profile.clone()),
+            Position::Trial => self.trial.insert(profile.clone()),
+            Position::Back(at) => self.back.insert((at, profile.clone())),
+            Position::Gone => false,
         };
     }
 
-    /// Removes a seat, which must stand as it did when it was added.
-    pub(super) fn remove(&mut self, profile: &ProfileId, seat: &Seat, class: &LimitClass) {
-        match seat.standing(class) {
-            Standing::Ready => self.ready.remove(&(seat.last_used, profile.clone())),
-            Standing::Busy => self.busy.remove(profile),
-            Standing::Back(at) => self.back.remove(&(at, profile.clone())),
-            Standing::Gone => false,
+    /// Removes a seat from where it is.
+    pub(super) fn remove(&mut self, profile: &ProfileId, position: Position) {
+        match position {
+            Position::Ready(last_used) => self.ready.remove(&(last_used, profile.clone())),
+            Position::Busy => self.busy.remove(profile),
+            Position::Trial => self.trial.remove(profile),
+            Position::Back(at) => self.back.remove(&(at, profile.clone())),
+            Position::Gone => false,
         };
     }
 
@@ -47,7 +79,7 @@ impl Lane {
     pub(super) fn standing(&self) -> Standing {
         if !self.ready.is_empty() {
             Standing::Ready
-        } else if !self.busy.is_empty() {
+        } else if !self.busy.is_empty() || !self.trial.is_empty() {
             Standing::Busy
         } else if let Some((at, _)) = self.back.first() {
             Standing::Back(*at)
@@ -56,9 +88,22 @@ impl Lane {
         }
     }
 
-    /// The seats that matter to someone who has to wait: those that are busy, then the one that is
-    /// back first.
-    pub(super) fn awaited(&self) -> impl Iterator<Item = &ProfileId> {
-        self.busy.iter().chain(self.back.first().map(|(_, profile)| profile))
+    /// The seat that tells someone who has to wait what for: one that is merely busy if there is
+    /// one, else the one that is back first, else one on trial.
+    #[must_use]
+    pub(super) fn awaited(&self) -> Option<&ProfileId> {
+        let back = self.back.first().map(|(_, profile)| profile);
+        self.busy.first().or(back).or_else(|| self.trial.last())
+    }
+
+    /// Of the seats that `may` be used, the best of each kind.
+    pub(super) fn best(
+        &self,
+        may: impl Fn(&ProfileId) -> bool,
+    ) -> impl Iterator<Item = &ProfileId> {
+        let ready = self.ready.iter().map(|(_, profile)| profile).find(|it| may(it));
+        let busy = self.busy.iter().chain(&self.trial).find(|it| may(it));
+        let back = self.back.iter().map(|(_, profile)| profile).find(|it| may(it));
+        ready.into_iter().chain(busy).chain(back)
     }
 }

@@ -1,7 +1,7 @@
 //! Where a request goes: to a profile at once, to a list, to a pause, or away.
 
 use super::gate::Cause;
-use super::lane::Lane;
+use super::lane::{Lane, Position};
 use super::seat::Standing;
 use super::{Alternative, Command, Pool, Refusal, Request, Throttle, Wait};
 use crate::id::{LimitClass, ProfileId, ProviderId, Ticket};
@@ -17,12 +17,6 @@ pub(super) struct ListKey {
     pub(super) provider: ProviderId,
     pub(super) class: LimitClass,
     pub(super) pin: Option<ProfileId>,
-}
-
-impl ListKey {
-    pub(super) fn lane(&self) -> (ProviderId, LimitClass) {
-        (self.provider.clone(), self.class.clone())
-    }
 }
 
 #[derive(Clone, Debug)]
@@ -74,6 +68,7 @@ impl Pool {
         }
         let mut soonest: Option<(Timestamp, usize)> = None;
         for alternative in 0..request.alternatives.len() {
+            self.open_lane(&request.alternatives[alternative]);
             match self.outlook(&request, alternative) {
                 Outlook::Ready(profile) => {
                     let class = request.alternatives[alternative].class.clone();
@@ -98,19 +93,14 @@ impl Pool {
         }
     }
 
-    fn outlook(&mut self, request: &Request, alternative: usize) -> Outlook {
+    fn outlook(&self, request: &Request, alternative: usize) -> Outlook {
         let Alternative { provider, class, pin } = &request.alternatives[alternative];
         if !request.avoid.is_empty() {
             return self.careful_outlook(request, &request.alternatives[alternative]);
         }
-        let standing = match pin {
-            Some(pin) => self.pinned(provider, class, pin),
-            None => self.lane(provider, class).standing(),
-        };
-        match standing {
+        match self.standing(provider, class, pin.as_ref()) {
             Standing::Ready => {
-                let oldest =
-                    || self.lanes.get(&(provider.clone(), class.clone()))?.oldest().cloned();
+                let oldest = || self.lane(provider, class)?.oldest().cloned();
                 pin.clone().or_else(oldest).map_or(Outlook::Busy, Outlook::Ready)
             }
             Standing::Busy => Outlook::Busy,
@@ -119,13 +109,20 @@ impl Pool {
         }
     }
 
-    /// The outlook of a request that avoids some profiles. It looks at every seat, which is fine
-    /// for what only happens after a fault.
+    /// The outlook of a request that avoids some profiles: it looks at those, and at the best of
+    /// the others.
     fn careful_outlook(&self, request: &Request, wanted: &Alternative) -> Outlook {
         let Alternative { provider, class, pin } = wanted;
-        let seats = self.seats.iter().filter(|(profile, seat)| {
-            seat.provider == *provider && pin.as_ref().is_none_or(|pin| pin == *profile)
-        });
+        let profiles: Vec<_> = match pin {
+            Some(pin) => vec![pin],
+            None => {
+                let lane = self.lane(provider, class).into_iter();
+                let others = lane.flat_map(|it| it.best(|it| !request.avoid.contains_key(it)));
+                others.chain(request.avoid.keys()).collect()
+            }
+        };
+        let seats = profiles.into_iter().filter_map(|it| Some((it, self.seats.get(it)?)));
+        let seats = seats.filter(|(_, seat)| seat.provider == *provider);
         let (mut pause, mut back): (Option<Timestamp>, Option<Timestamp>) = (None, None);
         let mut ready: Option<(Option<Timestamp>, &ProfileId)> = None;
         let earlier =
@@ -153,22 +150,36 @@ impl Pool {
         }
     }
 
-    fn pinned(&self, provider: &ProviderId, class: &LimitClass, pin: &ProfileId) -> Standing {
+    /// How the profiles stand that can serve a class: the best of them, or the pinned one.
+    fn standing(
+        &self,
+        provider: &ProviderId,
+        class: &LimitClass,
+        pin: Option<&ProfileId>,
+    ) -> Standing {
+        let Some(pin) = pin else {
+            return self.lane(provider, class).map_or(Standing::Gone, Lane::standing);
+        };
         let seat = self.seats.get(pin).filter(|seat| seat.provider == *provider);
         seat.map_or(Standing::Gone, |seat| seat.standing(class))
     }
 
-    /// The lane of a class, made when the class is first asked for.
-    fn lane(&mut self, provider: &ProviderId, class: &LimitClass) -> &Lane {
-        self.lanes.entry((provider.clone(), class.clone())).or_insert_with(|| {
-            let mut lane = Lane::default();
-            for (profile, seat) in &self.seats {
-                if seat.provider == *provider {
-                    lane.insert(profile, seat, class);
-                }
+    /// Makes the lane of a class when the class is first asked for.
+    fn open_lane(&mut self, Alternative { provider, class, .. }: &Alternative) {
+        if self.lane(provider, class).is_some() {
+            return;
+        }
+        let mut lane = Lane::default();
+        for (profile, seat) in &self.seats {
+            if seat.provider == *provider {
+                lane.insert(profile, Position::of(seat, class));
             }
-            lane
-        })
+        }
+        self.lanes.entry(provider.clone()).or_default().insert(class.clone(), lane);
+    }
+
+    pub(super) fn lane(&self, provider: &ProviderId, class: &LimitClass) -> Option<&Lane> {
+        self.lanes.get(provider)?.get(class)
     }
 
     fn list(
@@ -180,7 +191,6 @@ impl Pool {
     ) -> Option<Refusal> {
         let Alternative { provider, class, pin } = request.alternatives[alternative].clone();
         let key = ListKey { provider, class, pin };
-        self.lane(&key.provider, &key.class);
         let throttle = self.throttle(&key);
         let entered = self.leases_issued;
         let place = Place::Listed { key, alternative };
@@ -207,7 +217,7 @@ impl Pool {
         }
         match &waiter.place {
             Place::Listed { key, .. } => {
-                let lane = self.lanes.get(&key.lane()).map(Lane::standing);
+                let lane = self.lane(&key.provider, &key.class).map(Lane::standing);
                 let list = self.lists.entry(key.clone()).or_default();
                 list.push(&waiter.request.agent, ticket, waiter.entered);
                 if matches!(lane, Some(Standing::Ready | Standing::Busy)) {
@@ -276,11 +286,7 @@ impl Pool {
         let keys: Vec<_> =
             self.lists.keys().filter(|key| key.provider == provider).cloned().collect();
         for key in keys {
-            let standing = match &key.pin {
-                Some(pin) => self.pinned(&key.provider, &key.class, pin),
-                None => self.lane(&key.provider, &key.class).standing(),
-            };
-            let back = match standing {
+            let back = match self.standing(&key.provider, &key.class, key.pin.as_ref()) {
                 Standing::Ready | Standing::Busy => continue,
                 Standing::Back(at) => Some(at),
                 Standing::Gone => None,
@@ -321,16 +327,10 @@ impl Pool {
         }
     }
 
-    /// What keeps a list waiting; `None` if there is a profile that is merely busy. Of several
-    /// causes the one whose end is known tells most.
+    /// What keeps a list waiting; `None` if there is a profile that is merely busy.
     fn blocker(&self, key: &ListKey) -> Option<(&Cause, Option<Timestamp>)> {
-        let held = |profile| self.seats.get(profile)?.held_by(&key.class);
-        if let Some(pin) = &key.pin {
-            return held(pin);
-        }
-        let awaited = self.lanes.get(&key.lane())?.awaited();
-        let causes: Option<Vec<_>> = awaited.map(held).collect();
-        causes?.into_iter().max_by_key(|(_, until)| until.is_some())
+        let awaited = || self.lane(&key.provider, &key.class)?.awaited();
+        self.seats.get(key.pin.as_ref().or_else(awaited)?)?.held_by(&key.class)
     }
 
     /// Who waits for what, most waiters first.
