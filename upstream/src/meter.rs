@@ -168,6 +168,26 @@ mod tests {
         assert!(matches!(meter.ending(), Ending::Failed(problem) if problem.status == 529));
     }
 
+    #[test]
+    fn what_carries_no_figures_allocates_nothing() {
+        let stream = concat!(
+            "event: content_block_start\ndata: {\"index\":0,\"content_block\":{\"type\":\"text\"}}\n\n",
+            "event: content_block_delta\ndata: {\"index\":0,\"delta\":{\"text\":\"Sunny\"}   }\n\n",
+            "event: ping\ndata: {\"type\": \"ping\"}\n\n",
+            "event: content_block_stop\ndata: {\"index\":0 }\n\n",
+        )
+        .repeat(100);
+        let (mut meter, mut decoder) = (Meter::default(), Decoder::default());
+        let mut allocations = |size| {
+            let feed = |chunk| decoder.feed(chunk, |event| meter.observe(&event)).unwrap();
+            let chunks = stream.as_bytes().chunks(size);
+            allocation_counter::measure(|| chunks.for_each(feed)).count_total
+        };
+        assert_eq!(allocations(stream.len()), 0);
+        assert_ne!(allocations(7), 0, "an event that was cut is put together");
+        assert_eq!(allocations(7), 0, "and the next ones in the same place");
+    }
+
     proptest! {
         #[test]
         fn the_same_is_metered_wherever_the_stream_is_cut(

@@ -5,7 +5,7 @@
 
 use std::borrow::Cow;
 
-use memchr::memchr;
+use memchr::memchr_iter;
 
 /// The longest event that is put together from several chunks. Server tools send whole results
 /// in one event; the API's own bodies end at 32 MB.
@@ -27,9 +27,8 @@ pub struct Oversized;
 /// Cuts a byte stream into events, wherever the stream was cut into chunks.
 #[derive(Debug, Default)]
 pub struct Decoder {
+    /// The beginning of an event that goes on in the next chunk.
     pending: Vec<u8>,
-    /// How much of `pending` is known to hold no end of an event.
-    searched: usize,
 }
 
 impl Decoder {
@@ -38,71 +37,67 @@ impl Decoder {
     /// # Errors
     /// When an event is too long; the decoder is of no more use then.
     pub fn feed(&mut self, chunk: &[u8], mut sink: impl FnMut(Event<'_>)) -> Result<(), Oversized> {
-        if self.pending.is_empty() {
-            let (used, searched) = events(chunk, 0, &mut sink);
-            self.pending.extend_from_slice(&chunk[used..]);
-            self.searched = searched - used;
-        } else {
-            self.pending.extend_from_slice(chunk);
-            let (used, searched) = events(&self.pending, self.searched, &mut sink);
-            self.pending.drain(..used);
-            self.searched = searched - used;
-        }
+        let rest = if self.pending.is_empty() { chunk } else { self.resume(chunk, &mut sink) };
+        self.pending.extend_from_slice(events(rest, &mut sink));
         if self.pending.len() > MAX_EVENT_BYTES { Err(Oversized) } else { Ok(()) }
+    }
+
+    /// Puts the pending event together; returns what comes after it.
+    fn resume<'a>(&mut self, chunk: &'a [u8], sink: &mut impl FnMut(Event<'_>)) -> &'a [u8] {
+        let mut start = 0;
+        for line_feed in memchr_iter(b'\n', chunk) {
+            self.pending.extend_from_slice(&chunk[start..=line_feed]);
+            start = line_feed + 1;
+            if self.pending.ends_with(b"\n\n") || self.pending.ends_with(b"\n\r\n") {
+                events(&self.pending, sink);
+                self.pending.clear();
+                return &chunk[start..];
+            }
+        }
+        self.pending.extend_from_slice(&chunk[start..]);
+        &[]
     }
 
     /// Hands out what is left at the end of the stream; some servers leave out the last blank line.
     pub fn finish(&mut self, mut sink: impl FnMut(Event<'_>)) {
-        let rest = std::mem::take(&mut self.pending);
-        self.searched = 0;
-        event(&rest, &mut sink);
+        self.pending.extend_from_slice(b"\n\n");
+        events(&self.pending, &mut sink);
+        self.pending.clear();
     }
 }
 
-/// Hands out the events in `bytes`, whose first `searched` bytes hold no end of one. Returns how
-/// many bytes they took and how many need not be searched again.
-fn events(bytes: &[u8], searched: usize, sink: &mut impl FnMut(Event<'_>)) -> (usize, usize) {
-    let (mut start, mut at) = (0, searched);
-    while let Some(offset) = memchr(b'\n', &bytes[at..]) {
-        let line_feed = at + offset;
-        let end = match bytes.get(line_feed + 1..) {
-            Some([b'\n', ..]) => Some(line_feed + 2),
-            Some([b'\r', b'\n', ..]) => Some(line_feed + 3),
-            // The next bytes decide: look at this line feed again.
-            Some([] | [b'\r']) | None => return (start, line_feed),
-            Some(_) => None,
-        };
-        if let Some(end) = end {
-            event(&bytes[start..line_feed], sink);
-            start = end;
-        }
-        at = end.unwrap_or(line_feed + 1);
-    }
-    (start, bytes.len())
-}
-
-/// Reads the lines of one event.
-fn event(block: &[u8], sink: &mut impl FnMut(Event<'_>)) {
-    let block = block.strip_prefix(b"\xef\xbb\xbf").unwrap_or(block);
-    let mut name: &[u8] = b"";
-    let mut data: Option<Cow<'_, [u8]>> = None;
-    for line in block.split(|&byte| byte == b'\n') {
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
-        if let Some(value) = field(line, b"data:") {
-            match &mut data {
-                None => data = Some(Cow::Borrowed(value)),
-                Some(data) => {
-                    let data = data.to_mut();
-                    data.push(b'\n');
-                    data.extend_from_slice(value);
-                }
+/// Hands out the events in `bytes`; returns the beginning of one that is left.
+fn events<'a>(bytes: &'a [u8], sink: &mut impl FnMut(Event<'_>)) -> &'a [u8] {
+    let (mut event, mut line) = (0, 0);
+    let (mut name, mut data): (&[u8], Option<Cow<'_, [u8]>>) = (b"", None);
+    for line_feed in memchr_iter(b'\n', bytes) {
+        let text = &bytes[line..line_feed];
+        let text = text.strip_suffix(b"\r").unwrap_or(text);
+        let text =
+            if line == event { text.strip_prefix(b"\xef\xbb\xbf").unwrap_or(text) } else { text };
+        line = line_feed + 1;
+        if text.is_empty() {
+            if let Some(data) = data.take() {
+                sink(Event { name, data });
             }
-        } else if let Some(value) = field(line, b"event:") {
+            (name, event) = (b"", line);
+        } else if let Some(value) = field(text, b"data:") {
+            join(&mut data, value);
+        } else if let Some(value) = field(text, b"event:") {
             name = value;
         }
     }
-    if let Some(data) = data {
-        sink(Event { name, data });
+    &bytes[event..]
+}
+
+fn join<'a>(data: &mut Option<Cow<'a, [u8]>>, value: &'a [u8]) {
+    match data {
+        None => *data = Some(Cow::Borrowed(value)),
+        Some(data) => {
+            let data = data.to_mut();
+            data.push(b'\n');
+            data.extend_from_slice(value);
+        }
     }
 }
 
