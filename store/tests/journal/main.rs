@@ -10,5 +10,4 @@ mod durability;
 mod file;
 mod results;
 mod runs;
-mod speed;
 mod world;
