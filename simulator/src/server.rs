@@ -12,6 +12,7 @@ use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use polpo_upstream::transport::Call;
+use tokio::task::yield_now;
 
 use crate::response::Response;
 use crate::simulator::Simulator;
@@ -116,6 +117,10 @@ fn respond(mut answer: Response) -> HttpResponse {
     }
     response.streaming(stream::unfold(answer.timeline, |mut timeline| async move {
         let bytes = timeline.next().await?;
+        if bytes.is_err() {
+            // What went before is flushed only while there is nothing more to send.
+            yield_now().await;
+        }
         Some((bytes.map_err(|Broken| broken()), timeline))
     }))
 }

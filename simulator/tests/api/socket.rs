@@ -189,6 +189,25 @@ fn a_body_above_32_megabytes_is_refused_in_the_shape_of_the_api() {
 }
 
 #[test]
+fn what_was_sent_before_a_connection_breaks_arrives() {
+    let rule = json!({"fault": "drop", "afterEvents": 3});
+    let served = Served::new(simulator(json!({"faults": {"overloadedRate": 0, "rules": [rule]}})));
+    let mut stream = served.connect();
+    let body = request(json!({"stream": true})).to_string();
+    write!(
+        stream,
+        "POST /v1/messages HTTP/1.1\r\nhost: x\r\nx-api-key: {KEY}\r\nanthropic-version: 2026-10-21\r\ncontent-length: {}\r\n\r\n{body}",
+        body.len()
+    )
+    .unwrap();
+    let mut bytes = Vec::new();
+    let _ = stream.read_to_end(&mut bytes);
+    let text = String::from_utf8(bytes).unwrap();
+    assert!(text.contains("event: content_block_delta"), "{text}");
+    assert!(!text.ends_with("\r\n0\r\n\r\n"), "it is not whole: {text}");
+}
+
+#[test]
 fn a_batch_may_be_eight_times_as_large_as_a_message() {
     let served = Served::new(simulator(json!({})));
     let head = format!("POST /v1/messages/batches HTTP/1.1\r\nx-api-key: {KEY}");
