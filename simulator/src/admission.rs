@@ -73,7 +73,7 @@ impl Core {
         draws: Draws,
     ) -> Result<Option<Mishap>, Refused> {
         self.check_money(state, caller)?;
-        let target = Target { endpoint: Endpoint::Messages, model: ask.model, draws };
+        let target = Target { endpoint: Endpoint::Messages, model: Some(ask.model), draws };
         match self.fault(state, caller, target) {
             None => Ok(None),
             Some(Fault::Answer(problem)) => Err((Outcome::Faulted, problem)),
@@ -129,7 +129,7 @@ impl Core {
     ) -> Result<(), Refused> {
         self.check_money(state, caller)?;
         let draws = state.numbered(self.scenario.seed);
-        let target = Target { endpoint: Endpoint::CountTokens, model, draws };
+        let target = Target { endpoint: Endpoint::CountTokens, model: Some(model), draws };
         if let Some(Fault::Answer(problem)) = self.fault(state, caller, target) {
             return Err((Outcome::Faulted, problem));
         }
@@ -152,7 +152,12 @@ impl Core {
     }
 
     /// The fault that a request meets, if any.
-    fn fault(&self, state: &mut State, caller: Caller, target: Target<'_>) -> Option<Fault> {
+    pub(crate) fn fault(
+        &self,
+        state: &mut State,
+        caller: Caller,
+        target: Target<'_>,
+    ) -> Option<Fault> {
         let account = self.scenario.accounts.get(caller.account)?;
         let now = self.clock.now();
         state.script.next(&Occasion {

@@ -1,6 +1,6 @@
 //! The requests of a batch: answered like any other, at half the price and outside the limits.
 
-use http::HeaderMap;
+use http::{HeaderMap, Method};
 use polpo_upstream::transport::Call;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -12,12 +12,14 @@ use crate::cache::Caches;
 use crate::clock::SimTime;
 use crate::core::{Core, State};
 use crate::draw::Draws;
+use crate::faults::{Fault, Target};
 use crate::limiter;
 use crate::message::{Heading, whole};
 use crate::price::price;
 use crate::problem::{Kind, Problem};
 use crate::prompt::Prompt;
 use crate::request::{Ask, Rules};
+use crate::scenario::Endpoint;
 use crate::search;
 use crate::signature;
 
@@ -31,7 +33,24 @@ impl Core {
             self.scenario.accounts.get(account).map_or("", |account| &account.workspace_id);
         let mut state = self.state();
         self.advance_batches(&mut state, now);
+        let path = call.path.split_once('?').map_or(call.path.as_str(), |(path, _)| path);
+        if call.method == Method::POST && path == "/v1/messages/batches" {
+            self.meet_fault(&mut state, caller)?;
+        }
         state.batches.serve(call, Caller { now, account, workspace })
+    }
+
+    /// The error that the creation of a batch meets, if any.
+    fn meet_fault(&self, state: &mut State, caller: limiter::Caller) -> Result<(), Problem> {
+        let draws = state.numbered(self.scenario.seed);
+        let target = Target { endpoint: Endpoint::Batches, model: None, draws };
+        match self.fault(state, caller, target) {
+            Some(Fault::Answer(problem)) => {
+                state.ledger.record(caller.account, Outcome::Faulted);
+                Err(problem)
+            }
+            Some(Fault::Mishap(_)) | None => Ok(()),
+        }
     }
 
     /// Answers what has come due in batches. Nothing else does: time passes when somebody looks.

@@ -45,7 +45,8 @@ pub(crate) enum MishapKind {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Target<'a> {
     pub(crate) endpoint: Endpoint,
-    pub(crate) model: &'a Model,
+    /// A batch has none of its own.
+    pub(crate) model: Option<&'a Model>,
     pub(crate) draws: Draws,
 }
 
@@ -109,7 +110,7 @@ impl Script {
 
 fn matches(rule: &Rule, occasion: &Occasion<'_>) -> bool {
     let (model, seconds) = (occasion.target.model, occasion.elapsed.as_secs_f64());
-    let is_model = |name: &String| model.id == *name || model.class == *name;
+    let is_model = |name: &String| model.is_some_and(|it| it.id == *name || it.class == *name);
     rule.endpoint == occasion.target.endpoint
         && (rule.accounts.is_empty() || rule.accounts.iter().any(|a| a == occasion.account))
         && (rule.models.is_empty() || rule.models.iter().any(is_model))

@@ -96,6 +96,8 @@ pub(crate) enum Endpoint {
     #[default]
     Messages,
     CountTokens,
+    /// Creating a batch.
+    Batches,
 }
 
 /// The faults there are. The first group are error answers, the second ones of a stream or body.

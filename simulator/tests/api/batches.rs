@@ -183,3 +183,18 @@ async fn a_batch_belongs_to_its_workspace_and_a_creation_that_is_refused_leaves_
     simulator.reset();
     assert_eq!(get(&simulator, &path).await.status, 404);
 }
+
+#[tokio::test]
+async fn a_fault_for_batches_meets_their_creation_and_nothing_else() {
+    let rule = json!({"fault": "overloaded", "endpoint": "batches"});
+    let simulator = simulator(json!({"faults": {"overloadedRate": 0, "rules": [rule]}}));
+    let body = json!({"requests": [{"custom_id": "a", "params": saying("Hello")}]});
+    for path in [BATCHES, "/v1/messages/batches?beta=true"] {
+        let heard = send(&simulator, at(Method::POST, path, &body)).await;
+        assert_eq!(error_of(&heard).0, 529, "{path}");
+    }
+    assert_eq!(get(&simulator, BATCHES).await.json()["data"], json!([]));
+    assert_eq!(post(&simulator, &saying("Hello")).await.status, 200);
+    let total = simulator.books().total;
+    assert_eq!((total.faulted, total.served, total.requests), (2, 1, 3));
+}
