@@ -103,7 +103,9 @@ impl Ask {
     /// fault only.
     pub(crate) fn read(headers: &HeaderMap, body: &[u8]) -> Checked<Self> {
         let rules = Rules::of(headers)?;
-        Self::new(parse(body)?, fields::MESSAGE, rules)
+        let body = parse(body)?;
+        fields::check_thread(&body, rules)?;
+        Self::new(body, fields::MESSAGE, rules)
     }
 
     /// Reads a request of a batch that was made under these rules.

@@ -49,8 +49,10 @@ pub(super) fn problem(name: Name, occasion: &Occasion<'_>) -> Problem {
                 .with_details(json!({"error_visibility": "user_facing"}))
         }
         Name::Forbidden => Problem::bare(Kind::Permission, "forbidden", "Request not allowed"),
-        Name::NotFound => let model = occasion.target.model.map_or("", |model| &model.id);
-            of(Kind::NotFound, format!("model: {model}")),
+        Name::NotFound => {
+            let model = occasion.target.model.map_or("", |model| &model.id);
+            of(Kind::NotFound, format!("model: {model}"))
+        }
         Name::RequestTimeout => of(Kind::RequestTimeout, "Request timed out"),
         Name::Conflict => of(Kind::Conflict, "The resource is being changed by another request."),
         Name::Precondition => of(Kind::Precondition, "A precondition of the request failed."),

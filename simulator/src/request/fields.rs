@@ -2,6 +2,7 @@
 
 use serde_json::{Map, Value};
 
+use super::Rules;
 use super::blocks::CACHE_CONTROL;
 use super::shape::Kind::{
     Anything, Boolean, Dictionary, Either, Integer, Length, List, Record, Text, Word,
@@ -12,7 +13,7 @@ use super::thinking::{OUTPUT_CONFIG, THINKING};
 use super::tools::TOOL_CHOICE;
 use crate::catalogue::Model;
 use crate::price::Terms;
-use crate::problem::Problem;
+use crate::problem::{self, Problem};
 
 /// Fields of a request for a message. No tokens at all warm the cache.
 pub(crate) const MESSAGE: &[&[Field]] =
@@ -36,6 +37,19 @@ pub(crate) fn stop_sequences(body: &Map<String, Value>) -> Checked<Vec<String>> 
         Ok(text.to_owned())
     };
     sequences.filter_map(Value::as_str).map(one).collect()
+}
+
+/// Conversations are not kept: whoever goes on with one hears what the API says after it lost it,
+/// and can send all of it again.
+pub(crate) fn check_thread(body: &Map<String, Value>, rules: Rules) -> Checked<()> {
+    let thread = body.get("thread").and_then(Value::as_object).filter(|_| rules.has_beta);
+    let text = |name| thread.and_then(|thread| thread.get(name)).and_then(Value::as_str);
+    if text("type") != Some("continue") {
+        return Ok(());
+    }
+    let id = text("previous_message_id").unwrap_or_default();
+    let message = format!("thread.previous_message_id: there is no thread with {id}");
+    Err(Problem::new(problem::Kind::NotFound, message).with_code("thread_not_found"))
 }
 
 /// What cannot be asked for in a batch.

@@ -3,6 +3,7 @@
 use serde_json::{Value, json};
 
 use super::{BETA, NEW, Problem, assert_refused, read, refusal, replied, said, tool};
+use crate::problem::Kind;
 
 #[test]
 fn fields_have_types_and_bounds() {
@@ -65,6 +66,17 @@ fn what_a_beta_adds_needs_a_beta() {
     assert!(message.starts_with("tools.0: Input tag 'mcp_toolset' found"), "{message}");
     let edits = json!({"context_management": {"edits": "all"}});
     assert_eq!(refusal(BETA, edits), "context_management.edits: Input should be a valid list");
+}
+
+#[test]
+fn a_conversation_that_the_api_should_have_kept_is_lost() {
+    let threads = |kind: &str| json!({"thread": {"type": kind, "previous_message_id": "msg_1"}});
+    assert!(read(BETA, threads("create")).is_ok());
+    let problem = read(BETA, threads("continue")).unwrap_err();
+    let lost =
+        Problem::new(Kind::NotFound, "thread.previous_message_id: there is no thread with msg_1");
+    assert_eq!(problem, lost.with_code("thread_not_found"));
+    assert_eq!(refusal(NEW, threads("continue")), "thread: Extra inputs are not permitted");
 }
 
 #[test]
