@@ -245,3 +245,32 @@ async fn a_token_count_is_what_the_message_then_costs_and_has_a_limit_of_its_own
     let books = simulator.books();
     assert_eq!((books.total.counted, books.total.refused, books.total.served), (2, 1, 1));
 }
+
+#[tokio::test]
+async fn an_answer_ends_where_the_window_of_the_model_does() {
+    let simulator = simulator(json!({}));
+    let prompt = "x".repeat(4 * (200_000 - 3 - 10));
+    let body = request(json!({"model": "claude-haiku-4-5", "max_tokens": 64_000,
+        "messages": [{"role": "user", "content": prompt}]}));
+    let said = post(&simulator, &body).await.json();
+    assert_is_message(&said);
+    assert_eq!(said["stop_reason"], "model_context_window_exceeded");
+    assert_eq!(said["usage"]["output_tokens"], 10);
+}
+
+#[tokio::test]
+async fn a_tool_s_input_begins_with_an_empty_piece_and_a_thought_ends_with_its_signature() {
+    let body =
+        request(json!({"tools": [weather()], "thinking": {"type": "adaptive"}, "stream": true}));
+    let events = post(&simulator(json!({})), &body).await.events();
+    let deltas = |index: u64| {
+        let of_block = |event: &&Value| event["index"] == index && !event["delta"].is_null();
+        let events = events.iter().map(|(_, event)| event).filter(of_block);
+        events.map(|event| event["delta"].clone()).collect::<Vec<_>>()
+    };
+    let (thought, call) = (deltas(0), deltas(1));
+    assert_eq!(thought[0]["type"], "thinking_delta");
+    assert_eq!(thought.last().unwrap()["type"], "signature_delta");
+    assert_eq!(call[0], json!({"type": "input_json_delta", "partial_json": ""}));
+    assert!(call.len() > 1);
+}

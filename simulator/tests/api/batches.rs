@@ -89,7 +89,10 @@ async fn a_batch_is_created_processed_read_and_deleted() {
         validator.validate(&line).unwrap_or_else(|error| panic!("{line}: {error}"));
         let result = &line["result"];
         match result["type"].as_str().unwrap() {
-            "succeeded" => assert_is_message(&result["message"]),
+            "succeeded" => {
+                assert_is_message(&result["message"]);
+                assert_eq!(result["message"]["usage"]["service_tier"], "batch");
+            }
             _ => failures.push((
                 line["custom_id"].as_str().unwrap().to_owned(),
                 result["error"]["error"]["message"].as_str().unwrap().to_owned(),

@@ -178,3 +178,44 @@ async fn the_default_limits_are_told_in_four_groups_and_no_limits_in_none() {
     let unlimited = post(&crate::client::simulator(json!({})), &request(json!({}))).await;
     assert!(!unlimited.headers.keys().any(|name| name.as_str().contains("ratelimit")));
 }
+
+#[tokio::test(start_paused = true)]
+async fn sixty_a_minute_can_be_one_a_second() {
+    let mut limits = limited(json!(60), Value::Null, Value::Null);
+    limits["burstSeconds"] = json!(1);
+    let simulator = simulator(json!({"limits": limits}));
+    assert_eq!(post(&simulator, &saying("Hi")).await.status, 200);
+    assert_eq!(retry_after(&post(&simulator, &saying("Hi")).await), 1);
+    sleep(Duration::from_secs(1)).await;
+    assert_eq!(post(&simulator, &saying("Hi")).await.status, 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_workspace_may_have_less_than_its_organization() {
+    let organization = "3f0c9a2b-0000-4000-8000-000000000001";
+    let account = |name: &str, limits: Value| json!({"name": name, "apiKey": name, "organizationId": organization, "workspaceLimits": limits});
+    let less = account("x", json!({"requestsPerMinute": 1}));
+    let simulator = simulator(json!({"accounts": [less, account("y", json!({}))]}));
+    let ask = async |key: &str| send(&simulator, signed(key, &saying("Hi"))).await;
+    assert_eq!(ask("x").await.status, 200);
+    let refused = ask("x").await;
+    assert_eq!((error_of(&refused).0, retry_after(&refused)), (429, 60));
+    assert_eq!(refused.header("anthropic-ratelimit-requests-limit"), None, "no header tells");
+    assert_eq!(ask("y").await.status, 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn input_may_only_grow_so_fast() {
+    let mut limits = limited(Value::Null, Value::Null, Value::Null);
+    limits["acceleration"] = json!({"floorTokens": 1_000, "growth": 2});
+    let simulator = simulator(json!({"limits": limits}));
+    let body = saying(&"x".repeat(4 * 797));
+    assert_eq!(post(&simulator, &body).await.status, 200);
+    let refused = post(&simulator, &body).await;
+    assert_eq!(error_of(&refused).0, 429);
+    assert_eq!(refused.json()["error"]["details"]["error_code"], "ramp_limit_exceeded");
+    sleep(Duration::from_secs(retry_after(&refused))).await;
+    for expected in [200, 200, 429] {
+        assert_eq!(post(&simulator, &body).await.status, expected, "twice 800 tokens");
+    }
+}

@@ -13,6 +13,8 @@ mod chance;
 #[cfg(test)]
 mod client;
 #[cfg(test)]
+mod documentation;
+#[cfg(test)]
 mod faults;
 #[cfg(test)]
 mod limits;

@@ -4,7 +4,7 @@ use http::Method;
 use polpo_simulator::Simulator;
 use serde_json::{Value, json};
 
-use crate::client::{call, error_of, saying, send, signed, simulator};
+use crate::client::{call, error_of, request, saying, send, signed, simulator};
 
 const ORGANIZATION: &str = "3f0c9a2b-0000-4000-8000-000000000001";
 
@@ -76,4 +76,16 @@ async fn money_can_be_changed_while_it_runs() {
     assert_eq!(ask(&simulator, "ka").await.0, 402);
     let heard = put(json!({"c": {}})).await;
     assert_eq!(heard.json()["error"]["message"], "c: `c` is no account; there are a, b");
+}
+
+#[tokio::test]
+async fn without_credit_no_tokens_are_counted_either() {
+    let credit = json!({"creditUsd": 0});
+    let simulator = organization(credit.clone(), credit);
+    let mut count = signed("ka", &request(json!({"max_tokens": null})));
+    count.path = "/v1/messages/count_tokens".into();
+    let (status, _, message) = error_of(&send(&simulator, count).await);
+    assert_eq!(status, 400);
+    assert!(message.starts_with("Your credit balance is too low"), "{message}");
+    assert_eq!(simulator.books().total.unpaid, 1);
 }

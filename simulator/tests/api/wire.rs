@@ -231,3 +231,20 @@ async fn an_alias_is_answered_with_the_dated_model() {
     let message = post(&simulator(json!({})), &body).await.json();
     assert_eq!(message["model"], "claude-sonnet-4-5-20250929");
 }
+
+#[tokio::test]
+async fn every_answer_has_the_headers_of_the_edge() {
+    let simulator = simulator(json!({}));
+    for body in [request(json!({})), request(json!({"stream": true})), json!({})] {
+        let heard = post(&simulator, &body).await;
+        for (name, value) in [
+            ("server", "cloudflare"),
+            ("cf-cache-status", "DYNAMIC"),
+            ("x-robots-tag", "none"),
+            ("content-security-policy", "default-src 'none'; frame-ancestors 'none'"),
+        ] {
+            assert_eq!(heard.header(name), Some(value));
+        }
+        assert!(heard.header("strict-transport-security").is_some());
+    }
+}

@@ -254,3 +254,10 @@ fn a_model_that_thinks_samples_with_its_defaults() {
     }
     ask(OLD, json!({"top_p": 0.95, "temperature": 1, "thinking": thinking}));
 }
+
+#[test]
+fn a_hundred_thousand_messages_are_a_conversation_and_one_more_are_not() {
+    let refusal = |count: usize| refusal(NEW, json!({"messages": vec!["hi"; count]}));
+    assert_eq!(refusal(100_000), "messages.0: Input should be a valid dictionary");
+    assert_eq!(refusal(100_001), "messages: List should have at most 100000 items");
+}
