@@ -49,7 +49,7 @@ impl Core {
         let state = &mut *guard;
         let seen = state.ledger.seen(&ask.first, &model.id);
         // A refusal depends on the time of arrival, so it must not shift the draws that follow.
-        let drawn = u64::from(seen.served) + u64::from(seen.faulted);
+        let drawn = ask.nth(&seen);
         let draws = Draws::new(seed, &ask.first, &model.id, drawn);
         // Ids differ between refusals all the same.
         let of_all = drawn + (u64::from(seen.refused) << 32);
@@ -58,7 +58,11 @@ impl Core {
             Ok(mishap) => self.within_limits(state, caller, ask, mishap),
             Err(refused) => (Vec::new(), Err(refused)),
         };
-        let outcome = decided.as_ref().map_or_else(|(outcome, _)| *outcome, |_| Outcome::Served);
+        let outcome = match &decided {
+            Ok(Served { mishap: Some(_), .. }) => Outcome::Spoiled,
+            Ok(Served { mishap: None, .. }) => Outcome::Served,
+            Err((outcome, _)) => *outcome,
+        };
         state.ledger.record(caller.account, outcome);
         state.ledger.record_message(&ask.first, &model.id, outcome);
         Admission { request_id, draws, headers, verdict: decided.map_err(|(_, problem)| problem) }
@@ -100,6 +104,9 @@ impl Core {
         let tokens = input.input + input.cache_write();
         let of = Use { caller, model: ask.model, at, tokens };
         let charged = self.charge(state, of);
+        if let (Err(_), Some(mishap)) = (&charged, &mishap) {
+            state.script.take_back(mishap);
+        }
         let headers = self.limit_headers(state, of);
         let served = charged.map_err(|problem| (Outcome::Refused, problem)).map(|()| {
             state.caches.refresh(at, caller.workspace, &ask.prompt);

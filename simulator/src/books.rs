@@ -95,6 +95,8 @@ pub struct Books {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Outcome {
     Served,
+    /// Served, and something happened to the answer on its way.
+    Spoiled,
     Refused,
     Faulted,
     Unpaid,
@@ -136,7 +138,7 @@ impl Ledger {
         let account = self.accounts.get_mut(account).unwrap_or(&mut unknown);
         account.requests += 1;
         match outcome {
-            Outcome::Served => {
+            Outcome::Served | Outcome::Spoiled => {
                 account.served += 1;
                 self.in_flight += 1;
             }
@@ -155,7 +157,10 @@ impl Ledger {
             // Faults must be remembered until then, or the same draw would fault for ever.
             Outcome::Served if !self.keeps_messages => drop(self.messages.remove(&key)),
             Outcome::Refused if !self.keeps_messages => {}
-            Outcome::Served => self.messages.entry(key).or_default().served += 1,
+            // As must spoiled answers, or every retry would be spoiled alike.
+            Outcome::Served | Outcome::Spoiled => {
+                self.messages.entry(key).or_default().served += 1;
+            }
             Outcome::Refused => self.messages.entry(key).or_default().refused += 1,
             Outcome::Faulted => self.messages.entry(key).or_default().faulted += 1,
             Outcome::Unpaid | Outcome::Invalid | Outcome::Counted => {}
@@ -216,7 +221,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_forgetful_ledger_keeps_only_faults_until_the_message_is_served() {
+    fn a_forgetful_ledger_keeps_what_went_wrong_until_the_message_is_served() {
         let mut ledger = Ledger::new(1, false);
         let first = [7; 32];
         let record = |ledger: &mut Ledger, outcome| {
@@ -226,9 +231,11 @@ mod tests {
         record(&mut ledger, Outcome::Faulted);
         record(&mut ledger, Outcome::Refused);
         assert_eq!(ledger.seen(&first, "m").faulted, 1);
+        record(&mut ledger, Outcome::Spoiled);
+        assert_eq!(ledger.seen(&first, "m").served, 1);
         record(&mut ledger, Outcome::Served);
         assert_eq!(ledger.messages.len(), 0);
         let book = &ledger.snapshot(["a"].into_iter()).total;
-        assert_eq!((book.faulted, book.refused, book.served), (1, 1, 1));
+        assert_eq!((book.faulted, book.refused, book.served), (1, 1, 2));
     }
 }

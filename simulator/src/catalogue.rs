@@ -61,6 +61,22 @@ pub(crate) enum Lifecycle {
     Retired,
 }
 
+impl Model {
+    /// Whether it cannot but think.
+    pub(crate) fn always_thinks(&self) -> bool {
+        match self.class.as_str() {
+            "fable" | "mythos" => true,
+            "opus" => self.version >= (5, 5),
+            _ => false,
+        }
+    }
+
+    /// Whether it can be told to think only between calls of tools.
+    pub(crate) fn has_between_tools(&self) -> bool {
+        self.class == "sonnet" && self.version >= (5, 5)
+    }
+}
+
 /// Prices that hold for a whole call once its prompt is longer than this.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase")]

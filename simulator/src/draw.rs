@@ -1,7 +1,7 @@
 //! Chance without a generator: every draw is a hash of what it is for.
 //!
-//! Nothing here depends on the order in which requests arrive, so two runs with one seed agree
-//! however their requests interleave.
+//! Requests that begin with different messages do not depend on each other's order, so two runs
+//! with one seed agree however their requests interleave.
 
 use std::f64::consts::TAU;
 

@@ -26,6 +26,8 @@ pub(crate) struct Mishap {
     pub(crate) kind: MishapKind,
     /// Events that are sent before it.
     pub(crate) after_events: usize,
+    /// The number of its rule.
+    rule: usize,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -82,15 +84,16 @@ impl Script {
 
     /// The fault that a request meets, if any.
     pub(crate) fn next(&mut self, occasion: &Occasion<'_>) -> Option<Fault> {
-        for ((index, rule), count) in (0..).zip(&self.faults.rules).zip(&mut self.counts) {
+        for (index, rule) in self.faults.rules.iter().enumerate() {
             if !matches(rule, occasion) {
                 continue;
             }
+            let Some(count) = self.counts.get_mut(index) else { break };
             count.matched += 1;
             let is_due = count.matched > rule.skip && rule.times.is_none_or(|n| count.fired < n);
-            if is_due && occasion.target.draws.again(index).uniform("rule") < rule.rate {
+            if is_due && occasion.target.draws.again(index as u64).uniform("rule") < rule.rate {
                 count.fired += 1;
-                return Some(fault(rule, occasion));
+                return Some(fault(rule, index, occasion));
             }
         }
         if occasion.target.endpoint != Endpoint::Messages {
@@ -106,6 +109,14 @@ impl Script {
             None
         }
     }
+
+    /// A mishap that did not come about, because the request was refused, may meet the next one.
+    pub(crate) fn take_back(&mut self, mishap: &Mishap) {
+        if let Some(count) = self.counts.get_mut(mishap.rule) {
+            count.matched = count.matched.saturating_sub(1);
+            count.fired = count.fired.saturating_sub(1);
+        }
+    }
 }
 
 fn matches(rule: &Rule, occasion: &Occasion<'_>) -> bool {
@@ -119,7 +130,7 @@ fn matches(rule: &Rule, occasion: &Occasion<'_>) -> bool {
 }
 
 #[expect(clippy::wildcard_enum_match_arm, reason = "all others are answers")]
-fn fault(rule: &Rule, occasion: &Occasion<'_>) -> Fault {
+fn fault(rule: &Rule, index: usize, occasion: &Occasion<'_>) -> Fault {
     let problem = dressed(answers::problem(rule.fault, occasion), rule, occasion.wall);
     let kind = match rule.fault {
         Name::ErrorEvent => MishapKind::ErrorEvent(problem),
@@ -132,7 +143,7 @@ fn fault(rule: &Rule, occasion: &Occasion<'_>) -> Fault {
         Name::Refusal => MishapKind::Refusal,
         _ => return Fault::Answer(problem),
     };
-    Fault::Mishap(Mishap { kind, after_events: rule.after_events })
+    Fault::Mishap(Mishap { kind, after_events: rule.after_events, rule: index })
 }
 
 /// A problem with what the rule says otherwise.

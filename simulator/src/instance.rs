@@ -7,18 +7,23 @@ use crate::draw::Draws;
 /// Deeper schemas are recursive ones: what is still asked for there is left out.
 const MAX_DEPTH: usize = 12;
 
+/// Values that are drawn for a schema, far more than any tool takes: what a schema asks for beyond
+/// them is left out, or one with many branches would never be done.
+const MAX_VALUES: u64 = 10_000;
+
 /// Most items of a drawn list, unless the schema wants more.
 const MAX_ITEMS: u64 = 3;
 
 /// A drawn value for a schema. Keywords that are not understood are ignored.
 pub(crate) fn instance(schema: &Value, draws: Draws) -> Value {
-    Drawing { root: schema, draws, drawn: 0 }.value(schema, "value", 0)
+    Drawing { root: schema, draws, drawn: 0, values: 0 }.value(schema, "value", 0)
 }
 
 struct Drawing<'a> {
     root: &'a Value,
     draws: Draws,
     drawn: u64,
+    values: u64,
 }
 
 impl Drawing<'_> {
@@ -29,7 +34,8 @@ impl Drawing<'_> {
 
     fn value(&mut self, schema: &Value, name: &str, depth: usize) -> Value {
         let list = |key: &str| schema.get(key).and_then(Value::as_array).filter(|l| !l.is_empty());
-        if depth > MAX_DEPTH {
+        self.values += 1;
+        if depth > MAX_DEPTH || self.values > MAX_VALUES {
             return Value::Null;
         }
         if let Some(only) = schema.get("const") {
@@ -101,9 +107,11 @@ impl Drawing<'_> {
 
     fn array(&mut self, schema: &Value, name: &str, depth: usize) -> Value {
         let bound = |key: &str| schema.get(key).and_then(Value::as_u64);
-        let least = bound("minItems").unwrap_or(1);
-        let most = bound("maxItems").unwrap_or(MAX_ITEMS).min(least.max(MAX_ITEMS)).max(least);
-        let count = least + self.below(most - least + 1);
+        let most = bound("maxItems").unwrap_or(u64::MAX);
+        let least = bound("minItems").unwrap_or(1).min(most);
+        let most = most.min(least.max(MAX_ITEMS));
+        let left = MAX_VALUES.saturating_sub(self.values);
+        let count = (least + self.below(most - least + 1)).min(left);
         let items = schema.get("items").unwrap_or(&Value::Null);
         (0..count).map(|_| self.value(items, name, depth + 1)).collect()
     }
@@ -171,6 +179,7 @@ mod tests {
             json!({"allOf": [{"type": "object", "properties": {"a": {"const": 1}}, "required": ["a"]},
                 {"type": "object", "properties": {"b": {"type": "null"}}, "required": ["b"]}]}),
             json!({"type": "string", "format": "uuid"}),
+            json!({"type": "array", "maxItems": 0}),
             json!({}),
         ] {
             let validator = jsonschema::validator_for(&schema).unwrap();
@@ -179,5 +188,17 @@ mod tests {
                 assert!(validator.is_valid(&value), "{value} under {schema}");
             }
         }
+    }
+
+    #[test]
+    fn a_schema_cannot_ask_for_more_than_is_ever_needed() {
+        let count = |value: &Value| value.to_string().len();
+        let long = json!({"type": "array", "minItems": 1_000_000_000_000_u64, "items": {}});
+        assert!(count(&instance(&long, Draws::named(1, "x"))) < 1_000_000);
+        let branches: Map<String, Value> =
+            (0..20).map(|n| (n.to_string(), json!({"$ref": "#"}))).collect();
+        let names: Vec<_> = branches.keys().cloned().collect();
+        let wide = json!({"type": "object", "properties": branches, "required": names});
+        assert!(count(&instance(&wide, Draws::named(1, "x"))) < 1_000_000);
     }
 }

@@ -18,6 +18,7 @@ pub(crate) use self::shape::Checked;
 use self::shape::{Field, Path};
 pub(crate) use self::thinking::Thinking;
 pub(crate) use self::tools::{Tool, ToolChoice};
+use crate::books::MessageBook;
 use crate::catalogue::{self, Model};
 use crate::diagnosis::Inquiry;
 use crate::draw::Digest;
@@ -58,6 +59,9 @@ pub(crate) struct Ask {
     /// Whether the last turn holds results of tools.
     pub(crate) answers_tool: bool,
 }
+
+/// Numbers of draws leave so many bits to those of one turn.
+const TURN_SHIFT: u32 = 40;
 
 /// What a count of tokens needs of a valid request.
 #[derive(Clone, Copy, Debug)]
@@ -121,6 +125,13 @@ impl Ask {
         let body = parse(body)?;
         let spoken = Spoken::read(&body, fields::COUNT, rules)?;
         Ok(Count { model: spoken.model, input_tokens: spoken.prompt.tokens() })
+    }
+
+    /// The number of its draws: how often the like was served or failed, in this turn of the
+    /// conversation.
+    pub(crate) fn nth(&self, seen: &MessageBook) -> u64 {
+        let before = u64::from(seen.served) + u64::from(seen.faulted);
+        before + ((self.turns - 1) << TURN_SHIFT)
     }
 
     fn new(mut body: Map<String, Value>, shape: &[&[Field]], rules: Rules) -> Checked<Self> {

@@ -111,13 +111,12 @@ impl Effort {
 impl Thinking {
     /// A budget up to 4.6, adaptive from there on; some models cannot but think.
     fn of(model: &Model) -> Self {
-        let (line, version) = (model.class.as_str(), model.version);
-        let always = matches!(line, "fable" | "mythos") || line == "opus" && version == (5, 5);
+        let version = model.version;
         let types = ThinkingTypes {
             adaptive: yes(model.reasoning && version >= (4, 6)),
             enabled: yes(model.reasoning && version <= (4, 6)),
-            disabled: yes(!always),
-            between_tools: yes(line == "sonnet" && version == (5, 5)),
+            disabled: yes(!model.always_thinks()),
+            between_tools: yes(model.has_between_tools()),
         };
         Self { supported: model.reasoning, types }
     }

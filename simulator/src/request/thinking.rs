@@ -59,14 +59,13 @@ pub(crate) fn read(
     let shown = display.map_or(model.version < (4, 7), |display| display != "omitted");
     let on = Thinking::On { shown };
     match text("type") {
-        // From 5 on, models think unless told otherwise.
-        None if model.version >= (5, 0) => Ok(on),
+        None if model.always_thinks() => Ok(on),
         None => Ok(Thinking::Off),
         Some("enabled") => check_enabled(body, model).map(|()| on),
         Some("adaptive") if model.version >= (4, 6) => Ok(on),
         Some("adaptive") => refuse("adaptive thinking is not supported on this model"),
-        Some("between_tools") if has_between_tools(model) && answers_tool => Ok(on),
-        Some("between_tools") if has_between_tools(model) => Ok(Thinking::Off),
+        Some("between_tools") if model.has_between_tools() && answers_tool => Ok(on),
+        Some("between_tools") if model.has_between_tools() => Ok(Thinking::Off),
         Some("disabled") => check_disabled(body, model).map(|()| Thinking::Off),
         Some(other) => {
             refuse(format!("\"thinking.type.{other}\" is not supported for this model."))
@@ -100,13 +99,7 @@ fn check_enabled(body: &Map<String, Value>, model: &Model) -> Checked<()> {
 }
 
 fn check_disabled(body: &Map<String, Value>, model: &Model) -> Checked<()> {
-    if has_between_tools(model) {
-        return refuse(
-            "\"thinking.type.disabled\" is not supported for this model. To turn thinking off on \
-             this model, send \"thinking\": {\"type\": \"between_tools\"}.",
-        );
-    }
-    if always_thinks(model) {
+    if model.always_thinks() {
         return refuse(unsupported("disabled"));
     }
     match effort(body) {
@@ -116,18 +109,6 @@ fn check_disabled(body: &Map<String, Value>, model: &Model) -> Checked<()> {
         )),
         _ => Ok(()),
     }
-}
-
-fn always_thinks(model: &Model) -> bool {
-    match model.class.as_str() {
-        "fable" | "mythos" => true,
-        "opus" => model.version >= (5, 5),
-        _ => false,
-    }
-}
-
-fn has_between_tools(model: &Model) -> bool {
-    model.class == "sonnet" && model.version >= (5, 5)
 }
 
 fn effort(body: &Map<String, Value>) -> Option<&str> {

@@ -1,5 +1,6 @@
 //! What a model says: thoughts, tool calls, structured output.
 
+use polpo_simulator::Simulator;
 use serde_json::{Value, json};
 
 use crate::client::{
@@ -273,4 +274,19 @@ async fn a_tool_s_input_begins_with_an_empty_piece_and_a_thought_ends_with_its_s
     assert_eq!(thought.last().unwrap()["type"], "signature_delta");
     assert_eq!(call[0], json!({"type": "input_json_delta", "partial_json": ""}));
     assert!(call.len() > 1);
+}
+
+#[tokio::test]
+async fn the_turns_of_a_conversation_have_ids_of_their_own_even_if_nothing_is_remembered() {
+    let simulator = Simulator::forgetful(simulator(json!({})).scenario().clone());
+    let mut body = request(json!({}));
+    let mut ids = std::collections::BTreeSet::new();
+    for turn in 1..=3 {
+        let said = post(&simulator, &body).await.json();
+        ids.insert(said["id"].to_string());
+        assert_eq!(ids.len(), turn);
+        let turns = body["messages"].as_array_mut().unwrap();
+        turns.push(json!({"role": "assistant", "content": said["content"]}));
+        turns.push(json!({"role": "user", "content": "And now?"}));
+    }
 }

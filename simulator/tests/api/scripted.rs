@@ -286,3 +286,31 @@ async fn faults_can_be_changed_while_it_runs_and_a_bad_change_changes_nothing() 
     assert_eq!(put(json!({"overloadedRate": 0})).await.status, 204);
     assert_eq!(post(&simulator, &saying("Hi")).await.status, 200);
 }
+
+#[tokio::test]
+async fn a_run_that_remembers_no_messages_meets_a_fault_no_more_often() {
+    let rule = json!({"fault": "truncated", "rate": 0.5});
+    let simulator = Simulator::forgetful(with_rule(rule).scenario().clone());
+    let mut whole = Vec::new();
+    for _ in 0..40 {
+        let text = post(&simulator, &saying("Again")).await.text();
+        whole.push(serde_json::from_str::<Value>(&text).is_ok());
+    }
+    assert!(whole.contains(&true) && whole.contains(&false), "{whole:?}");
+}
+
+#[tokio::test]
+async fn a_mishap_waits_for_a_request_that_is_not_refused() {
+    let simulator = simulator(json!({
+        "limits": {"requestsPerMinute": 1, "inputTokensPerMinute": null, "outputTokensPerMinute": null},
+        "faults": {"overloadedRate": 0, "rules": [{"fault": "wrongContentType", "skip": 1, "times": 1}]},
+    }));
+    tokio::time::pause();
+    let mut seen = Vec::new();
+    for seconds in [0, 1, 60, 60] {
+        tokio::time::advance(Duration::from_secs(seconds)).await;
+        let heard = post(&simulator, &saying("Hi")).await;
+        seen.push((heard.status, heard.header("content-type") == Some("text/html; charset=utf-8")));
+    }
+    assert_eq!(seen, [(200, false), (429, false), (200, true), (200, false)]);
+}

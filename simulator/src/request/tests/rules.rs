@@ -222,10 +222,6 @@ fn models_refuse_thinking_they_do_not_have() {
             "\"thinking.type.disabled\" is not supported for this model. Use \"thinking.type.adaptive\" and \"output_config.effort\" to control thinking behavior.",
         ),
         (
-            on("claude-sonnet-5-5", off.clone()),
-            "\"thinking.type.disabled\" is not supported for this model. To turn thinking off on this model, send \"thinking\": {\"type\": \"between_tools\"}.",
-        ),
-        (
             on("claude-opus-5", json!({"type": "between_tools"})),
             "\"thinking.type.between_tools\" is not supported for this model.",
         ),
