@@ -21,6 +21,7 @@ mod kill;
 mod results;
 mod resume;
 mod schema;
+mod sdk;
 mod secrets;
 mod server;
 mod support;
