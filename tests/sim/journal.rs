@@ -9,7 +9,7 @@ use polpo_store::journal::{
 };
 
 /// What became of a call.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Row {
     pub(crate) start: CallStart,
     pub(crate) end: Option<CallEnd>,

@@ -87,11 +87,6 @@ impl Script {
         Arc::new(Wire { profile: profile.to_owned(), script: self.clone() })
     }
 
-    /// Writes down a profile's calls on their way into another transport.
-    pub(crate) fn before(&self, profile: &str, inner: Arc<dyn Transport>) -> Arc<dyn Transport> {
-        Arc::new(Noted { profile: profile.to_owned(), script: self.clone(), inner })
-    }
-
     fn edit<T>(&self, edit: impl FnOnce(&mut State) -> T) -> T {
         edit(&mut self.state.lock().unwrap())
     }
@@ -109,19 +104,6 @@ impl Script {
             let next = state.replies.get_mut(profile).and_then(VecDeque::pop_front);
             next.unwrap_or_else(|| state.otherwise.clone())
         })
-    }
-}
-
-struct Noted {
-    profile: String,
-    script: Script,
-    inner: Arc<dyn Transport>,
-}
-
-impl Transport for Noted {
-    fn send(&self, call: Call) -> Sending {
-        self.script.note(&self.profile, &call);
-        self.inner.send(call)
     }
 }
 
