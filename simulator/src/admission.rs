@@ -52,8 +52,10 @@ impl Core {
         let drawn = ask.nth(&seen);
         let draws = Draws::new(seed, &ask.first, &model.id, drawn);
         // Ids differ between refusals all the same.
-        let of_all = drawn + (u64::from(seen.refused) << 32);
-        let request_id = request_id(Draws::new(seed, &ask.first, &model.id, of_all));
+        let request_id = request_id(match u64::from(seen.refused) {
+            0 => draws,
+            refused => Draws::new(seed, &ask.first, &model.id, drawn + (refused << 32)),
+        });
         let (headers, decided) = match self.mishap(state, caller, ask, draws) {
             Ok(mishap) => self.within_limits(state, caller, ask, mishap),
             Err(refused) => (Vec::new(), Err(refused)),

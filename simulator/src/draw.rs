@@ -17,7 +17,8 @@ pub(crate) fn sha256(bytes: &[u8]) -> Digest {
 
 /// A sum in lowercase hexadecimal.
 pub(crate) fn hex(digest: &Digest) -> String {
-    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    let digits = digest.iter().flat_map(|byte| [byte >> 4, byte & 15]);
+    digits.filter_map(|digit| char::from_digit(digit.into(), 16)).collect()
 }
 
 /// The draws of one request.

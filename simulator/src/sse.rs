@@ -23,7 +23,9 @@ impl Events {
 
     /// Appends an event.
     pub(crate) fn put(&mut self, name: &str, data: &impl Serialize) {
-        self.out.extend_from_slice(format!("event: {name}\ndata: ").as_bytes());
+        for part in ["event: ", name, "\ndata: "] {
+            self.out.extend_from_slice(part.as_bytes());
+        }
         if serde_json::to_writer(&mut self.out, data).is_ok() && self.out.last() == Some(&b'}') {
             self.out.pop();
             let padding = self.draws.below("padding", self.written, MAX_PADDING + 1);
