@@ -40,15 +40,20 @@ struct BlockDelta<'a> {
 #[derive(Deserialize)]
 struct Delta<'a> {
     #[serde(borrow)]
-    text: Option<Cow<'a, str>>,
+    text: Option<Piece<'a>>,
     #[serde(borrow)]
-    thinking: Option<Cow<'a, str>>,
+    thinking: Option<Piece<'a>>,
     #[serde(borrow)]
-    signature: Option<Cow<'a, str>>,
+    signature: Option<Piece<'a>>,
     #[serde(borrow)]
-    partial_json: Option<Cow<'a, str>>,
+    partial_json: Option<Piece<'a>>,
     citation: Option<Value>,
 }
+
+/// A text lent from the event where nothing in it is escaped. A type of its own, because serde
+/// copies what is a `Cow` inside an `Option`.
+#[derive(Deserialize)]
+struct Piece<'a>(#[serde(borrow)] Cow<'a, str>);
 
 #[derive(Deserialize)]
 struct End {
@@ -92,14 +97,18 @@ impl Assembler {
     fn extend_block(&mut self, BlockDelta { index, delta }: BlockDelta<'_>) {
         let Some(block) = self.blocks.get_mut(index) else { return };
         for (key, piece) in [("text", delta.text), ("thinking", delta.thinking)] {
-            if let (Some(piece), Some(Value::String(text))) = (piece, block.content.get_mut(key)) {
+            if let Some(Piece(piece)) = piece
+                && let Some(Value::String(text)) = block.content.get_mut(key)
+            {
                 text.push_str(&piece);
             }
         }
-        if let (Some(signature), Some(content)) = (delta.signature, block.content.as_object_mut()) {
+        if let (Some(Piece(signature)), Some(content)) =
+            (delta.signature, block.content.as_object_mut())
+        {
             content.insert("signature".into(), signature.into());
         }
-        if let Some(piece) = delta.partial_json {
+        if let Some(Piece(piece)) = delta.partial_json {
             block.input.push_str(&piece);
         }
         if let (Some(citation), Some(content)) = (delta.citation, block.content.as_object_mut()) {
