@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use crate::admission::Served;
-use crate::answer::Said;
 use crate::books::Tokens;
 use crate::catalogue::Model;
 use crate::clock::SimTime;
 use crate::core::Core;
 use crate::limiter::{Caller, Use};
+use crate::message::Made;
 use crate::price::{Terms, price};
 use crate::prompt::Prompt;
 use crate::request::Ask;
@@ -47,12 +47,6 @@ impl Generation {
         }
     }
 
-    /// The model searches the web and reads what it finds.
-    pub(crate) fn search(&mut self, said: &Said) {
-        self.tokens.input += said.found_tokens;
-        self.extra += search::NANODOLLARS * i64::try_from(said.searches).unwrap_or(0);
-    }
-
     /// The first token is there: what the prompt writes to the cache can be read from now on.
     pub(crate) fn begin(&mut self) {
         let Some(prompt) = self.prompt.take() else { return };
@@ -62,11 +56,13 @@ impl Generation {
         }
     }
 
-    /// Charges output tokens to the limits now and to the bill at the end.
-    pub(crate) fn produce(&mut self, tokens: u64) {
-        if tokens > 0 {
-            self.tokens.output += tokens;
-            let at = self.core.clock.now();
+    /// Charges what is made: output to the limits now, all of it to the bill at the end.
+    pub(crate) fn produce(&mut self, made: Made) {
+        self.tokens.input += made.found;
+        self.extra += search::NANODOLLARS * i64::try_from(made.searches).unwrap_or(0);
+        if made.output > 0 {
+            self.tokens.output += made.output;
+            let (at, tokens) = (self.core.clock.now(), made.output);
             let output = Use { caller: self.caller, model: self.model, at, tokens };
             self.core.produced(output, self.age);
         }

@@ -3,19 +3,20 @@
 //! One core answers calls; two faces carry them: [`InMemory`] is a
 //! [`Transport`](polpo_upstream::transport::Transport), [`server`] listens on a socket.
 //!
-//! - `scenario`: what is simulated: accounts, limits, latency, faults, answers
-//! - `request`, `estimate`: a request body, validated and measured
-//! - `request`, `messages`, `fields`, `estimate`, `media`: a request body, validated and measured
-//! - `block`, `breakpoint`, `prompt`, `cache`: what of a prompt may be cached, and what is
-//! - `diagnosis`: why it was not
-//! - `draw`, `answer`: what the model says, from a seed and never from the order of arrival
-//! - `bucket`, `allowance`: rate limits and their headers
+//! - `scenario`: what is simulated, as a file says it
+//! - `request`: a request body, checked and read; `estimate`, `media`: how many tokens it is
+//! - `block`, `breakpoint`, `prompt`, `cache`: what of a prompt may be cached, and what is;
+//!   `diagnosis`: why it was not
+//! - `authentication`, `oauth`, `signature`: who asks, signs in, and sends thoughts back
+//! - `admission`: may it be served? `money`, `faults`, `limiter` with `allowance`, `bucket` and
+//!   `growth`; `allotment` with `subscription` and `poe` for other credentials than keys
+//! - `draw`: chance, from a seed; `answer`, `prose`, `instance`, `search`: what the model says
+//! - `serving`, `generation`, `timeline`: an answer in time; `mishap`: what happens to it
+//! - `message`, `sse`, `problem`, `response`: what is on the wire
+//! - `batches`, `batching`, `models`, `page`: the other endpoints
 //! - `catalogue`, `price`, `books`: what was used, and what it costs
-//! - `models`, `page`: the models API, and how lists are paged
-//! - `batches`: message batches, answered when somebody looks
-//! - `message`, `sse`, `timeline`: the answer on the wire, piece by piece in time
-//! - `oauth`, `subscription`, `poe`: signing in, the windows of a plan, and the face of Poe
-//! - `simulator`, `core`, `generation`: the core; `memory` and `server`: its faces
+//! - `core`, `simulator`, `control`: the state, and who is asked for what; `memory` and `server`:
+//!   the two faces
 
 mod admission;
 mod allotment;

@@ -8,6 +8,7 @@ use crate::diagnosis::Miss;
 use crate::draw::Draws;
 use crate::estimate;
 use crate::request::Ask;
+use crate::search::Page;
 use crate::sse::Events;
 use shapes::{Content, Delta, DeltaUsage, Details, Event, Message, Refused, ServerTools, Stopped};
 
@@ -29,10 +30,27 @@ pub(crate) struct Heading<'a> {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Piece {
     pub(crate) bytes: Vec<u8>,
-    /// Output tokens that were generated since the piece before.
-    pub(crate) tokens: u64,
+    /// What was made since the piece before.
+    pub(crate) made: Made,
     /// The delta it comes with: pieces of one number come together, none with the first token.
     pub(crate) delta: u32,
+}
+
+/// What there is to pay for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Made {
+    pub(crate) output: u64,
+    /// Input that a search of the web has found.
+    pub(crate) found: u64,
+    pub(crate) searches: u64,
+}
+
+impl Made {
+    pub(crate) fn add(&mut self, more: Self) {
+        self.output += more.output;
+        self.found += more.found;
+        self.searches += more.searches;
+    }
 }
 
 /// Most deltas of a block: enough to look like a stream, few enough to simulate thousands.
@@ -101,9 +119,9 @@ impl Stream {
     /// Ends a piece with an event, by which `so_far` tokens were generated in all.
     fn put(&mut self, name: &str, event: &Event<'_>, so_far: u64) {
         self.events.put(name, event);
-        let tokens = so_far.saturating_sub(self.produced);
+        let made = Made { output: so_far.saturating_sub(self.produced), ..Made::default() };
         self.produced = so_far.max(self.produced);
-        self.pieces.push(Piece { bytes: self.events.take(), tokens, delta: self.delta });
+        self.pieces.push(Piece { bytes: self.events.take(), made, delta: self.delta });
     }
 
     fn block(&mut self, index: u32, block: &Block, before: u64) {
@@ -138,7 +156,12 @@ impl Stream {
                 }
             }
             // Comes whole in its start.
-            Block::Found { .. } => {}
+            Block::Found { pages, .. } => {
+                if let Some(piece) = self.pieces.last_mut() {
+                    piece.made.found = pages.iter().map(Page::tokens).sum();
+                    piece.made.searches = 1;
+                }
+            }
         }
         let produced = self.produced;
         self.put("content_block_stop", &Event::ContentBlockStop { index }, produced);

@@ -1,7 +1,7 @@
 //! What becomes of an answer that something happens to on its way.
 
 use crate::faults::{Mishap, MishapKind};
-use crate::message::Piece;
+use crate::message::{Made, Piece};
 use crate::sse::Events;
 use crate::timeline::End;
 
@@ -25,7 +25,9 @@ pub(crate) fn to_stream(
             end_with(pieces, at, events.take());
         }
         MishapKind::MalformedJson => {
-            if let Some(piece) = pieces.get_mut(at) {
+            // There is always one that is spoiled: the last, if the rule names none.
+            let last = pieces.len().saturating_sub(1);
+            if let Some(piece) = pieces.get_mut(at.min(last)) {
                 spoil(&mut piece.bytes);
             }
         }
@@ -73,5 +75,5 @@ fn spoil(bytes: &mut Vec<u8>) {
 fn end_with(pieces: &mut Vec<Piece>, at: usize, bytes: Vec<u8>) {
     let delta = pieces.get(at).or(pieces.last()).map_or(0, |piece| piece.delta);
     pieces.truncate(at);
-    pieces.push(Piece { bytes, tokens: 0, delta });
+    pieces.push(Piece { bytes, made: Made::default(), delta });
 }

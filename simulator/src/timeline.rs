@@ -8,14 +8,15 @@ use bytes::Bytes;
 use tokio::time::{Instant, sleep_until};
 
 use crate::generation::Generation;
+use crate::message::Made;
 
 /// Something that happens while an answer is made.
 #[derive(Debug)]
 pub(crate) struct Step {
     /// Real time since the request arrived.
     pub(crate) at: Duration,
-    /// Output tokens generated since the step before.
-    pub(crate) tokens: u64,
+    /// What is made since the step before.
+    pub(crate) made: Made,
     /// What is sent; nothing while an answer that is not streamed is still being made.
     pub(crate) bytes: Vec<u8>,
 }
@@ -52,7 +53,7 @@ impl Timeline {
 
     /// A body that is there at once and costs nothing.
     pub(crate) fn at_once(body: Vec<u8>) -> Self {
-        let step = Step { at: Duration::ZERO, tokens: 0, bytes: body };
+        let step = Step { at: Duration::ZERO, made: Made::default(), bytes: body };
         let steps = if step.bytes.is_empty() { VecDeque::new() } else { [step].into() };
         Self { arrived: Instant::now(), steps, end: End::Whole, generation: None }
     }
@@ -106,7 +107,7 @@ impl Timeline {
         let step = self.steps.pop_front()?;
         if let Some(generation) = &mut self.generation {
             generation.begin();
-            generation.produce(step.tokens);
+            generation.produce(step.made);
         }
         if self.steps.is_empty() && self.end == End::Whole {
             self.generation = None;

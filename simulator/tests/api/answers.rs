@@ -1,6 +1,8 @@
 //! What a model says: thoughts, tool calls, structured output.
 
-use polpo_simulator::Simulator;
+use futures_util::StreamExt as _;
+use polpo_simulator::{InMemory, Simulator};
+use polpo_upstream::transport::Transport as _;
 use serde_json::{Value, json};
 
 use crate::client::{
@@ -224,6 +226,26 @@ async fn a_search_of_the_web_raises_the_input_on_the_way_and_costs_a_cent() {
     assert!(begun.get("server_tool_use").is_none());
     let nanodollars = input * 5_000 + output * 25_000 + 10_000_000;
     assert_eq!(simulator.books().total.nanodollars, i64::try_from(nanodollars).unwrap());
+}
+
+#[tokio::test]
+async fn a_search_is_paid_for_once_it_was_told() {
+    let tools = json!([{"type": "web_search_20260209", "name": "web_search"}]);
+    let searches = async |after: u32| {
+        let rule = json!({"fault": "drop", "afterEvents": after});
+        let simulator = simulator(json!({"faults": {"overloadedRate": 0, "rules": [rule]}}));
+        let call = signed(KEY, &request(json!({"tools": tools, "stream": true})));
+        let mut body = InMemory::new(simulator.clone()).send(call).await.unwrap().body;
+        let mut heard = Vec::new();
+        while let Some(Ok(chunk)) = body.next().await {
+            heard.extend(chunk);
+        }
+        drop(body);
+        let is_told = String::from_utf8(heard).unwrap().contains("web_search_tool_result");
+        (is_told, simulator.books().total.nanodollars >= 10_000_000)
+    };
+    assert_eq!(searches(4).await, (false, false));
+    assert_eq!(searches(9).await, (true, true));
 }
 
 #[tokio::test]
