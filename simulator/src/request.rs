@@ -114,9 +114,7 @@ impl Ask {
 
     /// Reads a request of a batch that was made under these rules.
     pub(crate) fn batched(rules: Rules, params: Value) -> Checked<Self> {
-        let body = object(params)?;
-        fields::check_batched(&body)?;
-        Self::new(body, fields::BATCHED, rules)
+        Self::new(object(params)?, fields::BATCHED, rules)
     }
 
     /// Reads a request for a count of tokens.

@@ -52,17 +52,6 @@ pub(crate) fn check_thread(body: &Map<String, Value>, rules: Rules) -> Checked<(
     Err(Problem::new(problem::Kind::NotFound, message).with_code("thread_not_found"))
 }
 
-/// What cannot be asked for in a batch.
-pub(crate) fn check_batched(body: &Map<String, Value>) -> Checked<()> {
-    if body.get("stream") == Some(&Value::Bool(true)) {
-        return Path::Root.name("stream").wrong("Streaming is not supported in a batch");
-    }
-    if body.get("speed").is_some_and(|speed| !speed.is_null()) {
-        return Path::Root.name("speed").wrong("A speed is not supported in a batch");
-    }
-    Ok(())
-}
-
 /// Fast mode is silently standard on 4.6, and an error on the other models without it.
 pub(crate) fn terms(body: &Map<String, Value>, model: &Model) -> Checked<Terms> {
     let text = |name| body.get(name).and_then(Value::as_str);

@@ -216,12 +216,11 @@ fn a_count_takes_what_is_said_and_refuses_how_to_answer() {
 }
 
 #[test]
-fn a_batch_takes_no_stream_no_speed_and_no_empty_answer() {
+fn a_request_of_a_batch_has_fields_of_its_own_and_no_empty_answer() {
     let batched = |more: Value| Ask::batched(Rules::of(&headers(NEW)).unwrap(), request(more));
     assert!(!batched(json!({"stream": false})).unwrap().stream);
     for (more, expected) in [
-        (json!({"stream": true}), "stream: Streaming is not supported in a batch"),
-        (json!({"speed": "standard"}), "speed: A speed is not supported in a batch"),
+        (json!({"speed": "standard"}), "speed: Extra inputs are not permitted"),
         (json!({"max_tokens": 0}), "max_tokens: Input should be greater than or equal to 1"),
         (json!({"store": true}), "store: Extra inputs are not permitted"),
         (json!({"top_p": 1}), "top_p: Extra inputs are not permitted"),
