@@ -149,7 +149,7 @@ impl Core {
         })
     }
 
-    fn check_money(&self, state: &State, caller: Caller) -> Result<(), Refused> {
+    pub(crate) fn check_money(&self, state: &State, caller: Caller) -> Result<(), Refused> {
         let Some(money) = state.money.get(caller.account) else { return Ok(()) };
         let spent = Spent {
             organization: self.workspaces(caller).map(|index| state.ledger.spent(index)).sum(),

@@ -1,19 +1,21 @@
 //! The requests of a batch: answered like any other, at half the price and outside the limits.
 
-use http::{HeaderMap, Method};
+use http::Method;
 use polpo_upstream::transport::Call;
 use serde_json::Value;
 use serde_json::value::RawValue;
+use tokio::task::yield_now;
 
+use crate::allotment::Allotment;
 use crate::answer::answer;
-use crate::batches::{Caller, Reply};
+use crate::batches::{Due, Reply, Submission};
 use crate::books::{Ledger, Outcome, Tokens};
 use crate::cache::Caches;
 use crate::clock::SimTime;
 use crate::core::{Core, State};
 use crate::draw::Draws;
 use crate::faults::{Fault, Target};
-use crate::limiter;
+use crate::limiter::Caller;
 use crate::message::{Heading, whole};
 use crate::price::price;
 use crate::problem::{Kind, Problem};
@@ -25,65 +27,91 @@ use crate::signature;
 
 impl Core {
     /// Answers a request about batches.
-    pub(crate) fn batches(&self, call: &Call, caller: limiter::Caller) -> Result<Reply, Problem> {
-        Rules::of(&call.headers)?;
-        let now = self.clock.now();
-        let account = caller.account;
-        let workspace =
-            self.scenario.accounts.get(account).map_or("", |account| &account.workspace_id);
-        let mut state = self.state();
-        self.advance_batches(&mut state, now);
+    pub(crate) fn batches(&self, call: &Call, caller: Caller) -> Result<Reply, Problem> {
+        let rules = Rules::of(&call.headers)?;
         let path = call.path.split_once('?').map_or(call.path.as_str(), |(path, _)| path);
-        if call.method == Method::POST && path == "/v1/messages/batches" {
-            self.meet_fault(&mut state, caller)?;
+        if call.method != Method::POST || path != "/v1/messages/batches" {
+            return self.state().batches.serve(call, caller.workspace, self.clock.now());
         }
-        state.batches.serve(call, Caller { now, account, workspace })
+        let submission = Submission::read(self.scenario.seed, caller, rules, &call.body)?;
+        let mut guard = self.state();
+        let state = &mut *guard;
+        let now = self.clock.now();
+        self.admit_batch(state, caller, now).map_err(|(outcome, problem)| {
+            state.ledger.record(caller.account, outcome);
+            problem
+        })?;
+        state.batches.create(submission, now)
     }
 
-    /// The error that the creation of a batch meets, if any.
-    fn meet_fault(&self, state: &mut State, caller: limiter::Caller) -> Result<(), Problem> {
+    /// Whether a batch may be created: what it costs is charged when its requests run, and none
+    /// of them is refused for it then.
+    fn admit_batch(
+        &self,
+        state: &mut State,
+        caller: Caller,
+        now: SimTime,
+    ) -> Result<(), (Outcome, Problem)> {
+        self.check_money(state, caller)?;
         let draws = state.numbered(self.scenario.seed);
         let target = Target { endpoint: Endpoint::Batches, model: None, draws };
-        match self.fault(state, caller, target) {
-            Some(Fault::Answer(problem)) => {
-                state.ledger.record(caller.account, Outcome::Faulted);
-                Err(problem)
+        if let Some(Fault::Answer(problem)) = self.fault(state, caller, target) {
+            return Err((Outcome::Faulted, problem));
+        }
+        match state.allotments.get(caller.account) {
+            Some(Allotment::Subscription(windows)) => {
+                windows.check(now, &self.clock).map_err(|mut problem| {
+                    problem.headers.extend(windows.headers(now, &self.clock));
+                    (Outcome::Refused, problem)
+                })
             }
-            Some(Fault::Mishap(_)) | None => Ok(()),
+            Some(Allotment::Api | Allotment::Poe(_)) | None => Ok(()),
         }
     }
 
-    /// Answers what has come due in batches. Nothing else does: time passes when somebody looks.
-    pub(crate) fn advance_batches(&self, state: &mut State, now: SimTime) {
-        let State { batches, caches, ledger, .. } = state;
-        let mut turn = Turn { core: self, ledger, caches, now };
-        batches.advance(now, |account, headers, params| turn.answer(account, headers, params));
+    /// Answers what has come due in batches by now, before anything else is decided. Nothing else
+    /// answers it: time passes when somebody looks. Whoever else is served meanwhile, is.
+    pub(crate) async fn catch_up(&self) {
+        let now = self.clock.now();
+        while self.advance_batches(now) {
+            yield_now().await;
+        }
+    }
+
+    /// The same for those who cannot wait.
+    pub(crate) fn catch_up_at_once(&self) {
+        let now = self.clock.now();
+        while self.advance_batches(now) {}
+    }
+
+    /// Answers some of what has come due; whether there may be more.
+    fn advance_batches(&self, now: SimTime) -> bool {
+        let mut state = self.state();
+        let State { batches, caches, ledger, allotments, .. } = &mut *state;
+        let mut turn = Turn { core: self, ledger, caches, allotments };
+        batches.advance(now, |due| turn.answer(due))
     }
 }
 
-/// What requests of batches are answered with, at one time.
+/// What requests of batches are answered with, while the state is locked.
 struct Turn<'a> {
     core: &'a Core,
     ledger: &'a mut Ledger,
     caches: &'a mut Caches,
-    now: SimTime,
+    allotments: &'a mut [Allotment],
 }
 
 impl Turn<'_> {
-    fn answer(
-        &mut self,
-        account: usize,
-        headers: &HeaderMap,
-        params: &Value,
-    ) -> Result<Box<RawValue>, Problem> {
-        let caller = self.core.caller(account);
-        let read = self.read(caller, headers, params);
-        let ask = read.inspect_err(|_| self.ledger.record(account, Outcome::Invalid))?;
+    fn answer(&mut self, due: Due) -> Result<Box<RawValue>, Problem> {
+        let Due { at, caller, rules, params } = due;
+        let read = self.read(caller, rules, params);
+        let ask = read.inspect_err(|_| self.ledger.record(caller.account, Outcome::Invalid))?;
         let scenario = &self.core.scenario;
         let seen = self.ledger.seen(&ask.first, &ask.model.id);
-        let draws = Draws::new(scenario.seed, &ask.first, &ask.model.id, ask.nth(&seen));
+        let nth = u64::from(seen.served) + u64::from(seen.faulted);
+        let draws = Draws::new(scenario.seed, &ask.first, &ask.model.id, nth);
         let said = answer(scenario, &ask, draws, self.core.organization_id(caller));
-        let input = self.input(caller.workspace, &ask.prompt);
+        let input = self.input(at, caller.workspace, &ask.prompt);
         let id = format!("msg_01{}", draws.id("message", 22));
         let heading = Heading { ask: &ask, id: &id, input, tier: "batch", diagnosis: None };
         let message = whole(heading, &said);
@@ -91,20 +119,18 @@ impl Turn<'_> {
         let tokens = Tokens { input: read, output: said.output_tokens, ..input };
         let searches = i64::try_from(said.searches).unwrap_or(0) * search::NANODOLLARS;
         let cost = price(ask.model, &tokens, ask.terms) + searches;
-        self.ledger.record(account, Outcome::Served);
+        self.ledger.record(caller.account, Outcome::Served);
         self.ledger.record_message(&ask.first, &ask.model.id, Outcome::Served);
-        self.ledger.settle(account, &tokens, cost);
+        self.ledger.settle(caller.account, &tokens, cost);
+        if let Some(Allotment::Subscription(windows)) = self.allotments.get_mut(caller.account) {
+            windows.charge(at, input.input + input.cache_write() + tokens.output);
+        }
         serde_json::from_slice(&message)
             .map_err(|_| Problem::new(Kind::Internal, "Internal server error"))
     }
 
-    fn read(
-        &self,
-        caller: limiter::Caller,
-        headers: &HeaderMap,
-        params: &Value,
-    ) -> Result<Ask, Problem> {
-        let mut ask = Ask::batched(Rules::of(headers)?, params.clone())?;
+    fn read(&self, caller: Caller, rules: Rules, params: Value) -> Result<Ask, Problem> {
+        let mut ask = Ask::batched(rules, params)?;
         let organization = self.core.organization_id(caller);
         signature::check(self.core.scenario.seed, organization, &ask.signed)?;
         ask.terms.batch = true;
@@ -112,10 +138,10 @@ impl Turn<'_> {
     }
 
     /// How the input divides: what one request writes to the cache, the next one reads.
-    fn input(&mut self, workspace: usize, prompt: &Prompt) -> Tokens {
-        let input = self.caches.split(self.now, workspace, prompt);
-        self.caches.refresh(self.now, workspace, prompt);
-        self.caches.store(self.now, workspace, prompt, &input);
+    fn input(&mut self, at: SimTime, workspace: usize, prompt: &Prompt) -> Tokens {
+        let input = self.caches.split(at, workspace, prompt);
+        self.caches.refresh(at, workspace, prompt);
+        self.caches.store(at, workspace, prompt, &input);
         input
     }
 }

@@ -90,9 +90,8 @@ impl Core {
 
     pub(crate) fn books(&self) -> Books {
         let names = self.scenario.accounts.iter().map(|account| account.name.as_str());
-        let mut state = self.state();
-        self.advance_batches(&mut state, self.clock.now());
-        state.ledger.snapshot(names)
+        self.catch_up_at_once();
+        self.state().ledger.snapshot(names)
     }
 
     pub(crate) fn reset(&self) {

@@ -50,6 +50,7 @@ impl Generation {
     /// The first token is there: what the prompt writes to the cache can be read from now on.
     pub(crate) fn begin(&mut self) {
         let Some(prompt) = self.prompt.take() else { return };
+        self.core.catch_up_at_once();
         let mut state = self.core.state();
         if state.age == self.age {
             state.caches.store(self.arrived, self.caller.workspace, &prompt, &self.tokens);

@@ -23,7 +23,7 @@ impl Transport for InMemory {
     fn send(&self, call: Call) -> Sending {
         let simulator = self.0.clone();
         Box::pin(async move {
-            let mut response = simulator.answer(&call);
+            let mut response = simulator.answer(&call).await;
             response.timeline.open().await.map_err(|Broken| TransportError::Broken)?;
             let body = stream::unfold(response.timeline, |mut timeline| async move {
                 let bytes = timeline.next().await?;

@@ -48,7 +48,7 @@ pub fn server(simulator: Simulator, listener: TcpListener) -> io::Result<Server>
 
 async fn handle(request: HttpRequest, body: Payload, simulator: Data<Simulator>) -> HttpResponse {
     let mut response = match read(&request, body).await {
-        Ok(Some(body)) => simulator.answer(&call(&request, body)),
+        Ok(Some(body)) => simulator.answer(&call(&request, body)).await,
         Ok(None) => simulator.too_large(),
         // The client hung up while it was sending: nobody reads this.
         Err(Unread) => return HttpResponse::BadRequest().finish(),

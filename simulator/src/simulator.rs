@@ -58,7 +58,8 @@ impl Simulator {
     }
 
     /// Answers a call. It is charged from here on; its time passes in the timeline.
-    pub(crate) fn answer(&self, call: &Call) -> Response {
+    pub(crate) async fn answer(&self, call: &Call) -> Response {
+        self.0.catch_up().await;
         let signing_in = self.0.oauth().answer(&self.0.clock, call);
         match signing_in {
             Some(Ok(reply)) => {
@@ -117,7 +118,7 @@ impl Simulator {
     fn listed(&self, call: &Call, list: impl Fn(Caller) -> Result<Reply, Problem>) -> Response {
         self.authenticated(call, |caller| match list(caller) {
             Ok(Reply { content_type, body }) => {
-                let mut response = self.0.plain(StatusCode::OK, body, Some(caller));
+                let mut response = self.0.plain(StatusCode::OK, body.into(), Some(caller));
                 let content_type = HeaderValue::from_static(content_type);
                 response.headers.insert("content-type", content_type);
                 response
@@ -163,7 +164,7 @@ impl Simulator {
             Some(Allotment::Poe(poe)) => poe.balance(),
             Some(Allotment::Api | Allotment::Subscription(_)) | None => Value::Null,
         };
-        Reply { content_type: "application/json", body: balance.to_string().into_bytes() }
+        Reply { content_type: "application/json", body: balance.to_string().into() }
     }
 
     /// How far the windows of the subscription are used whose token a call carries.
@@ -188,5 +189,5 @@ impl Simulator {
 }
 
 fn json(body: Result<Vec<u8>, Problem>) -> Result<Reply, Problem> {
-    body.map(|body| Reply { content_type: "application/json", body })
+    body.map(|body| Reply { content_type: "application/json", body: body.into() })
 }

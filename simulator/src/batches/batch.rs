@@ -3,15 +3,24 @@
 use std::collections::VecDeque;
 use std::time::Duration;
 
-use http::HeaderMap;
+use bytes::Bytes;
 use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
-use super::creation::Item;
+use super::Pace;
+use super::creation::{Item, Submission};
 use crate::clock::{Clock, SimTime};
-use crate::draw::Digest;
+use crate::draw::{Digest, Draws};
+use crate::limiter::Caller;
 use crate::problem::{Envelope, Problem};
+use crate::request::Rules;
+
+/// Spread of the logarithm of how long a batch takes.
+const SPREAD: f64 = 0.35;
+
+/// Shortest time a batch takes, so that it is in progress when it is created.
+pub(super) const LEAST: Duration = Duration::from_millis(1);
 
 /// After that, what has not run expires.
 const EXPIRES_AFTER: Duration = Duration::from_hours(24);
@@ -22,22 +31,37 @@ const ARCHIVED_AFTER: Duration = Duration::from_hours(29 * 24);
 #[derive(Debug)]
 pub(super) struct Batch {
     pub(super) id: String,
-    pub(super) account: usize,
-    pub(super) workspace: String,
-    /// The headers that say how `params` are to be read.
-    pub(super) headers: HeaderMap,
+    pub(super) caller: Caller,
+    /// How `params` are to be read.
+    rules: Rules,
     /// SHA-256 of the body it was created from and the workspace.
     pub(super) contents: Digest,
-    pub(super) created: SimTime,
+    draws: Draws,
+    expired_rate: f64,
+    created: SimTime,
     /// How long it takes if nothing comes between: not zero.
     pub(super) takes: Duration,
-    pub(super) canceled: Option<SimTime>,
-    pub(super) total: usize,
-    /// Requests that have not run, the next one first.
-    pub(super) waiting: VecDeque<Item>,
-    /// Results so far, as they are served.
-    pub(super) lines: Vec<u8>,
+    canceled: Option<SimTime>,
+    total: usize,
+    /// Requests of which nothing has become yet, the next one first.
+    waiting: VecDeque<Item>,
+    /// Results so far.
+    lines: Vec<u8>,
+    /// All of them, once there are no more to come: to be read by many without a copy.
+    pub(super) results: Bytes,
+    is_archived: bool,
     pub(super) counts: Counts,
+    /// About what it takes to keep it.
+    pub(super) bytes: usize,
+}
+
+/// A request whose time has come.
+#[derive(Debug)]
+pub(crate) struct Due {
+    pub(crate) at: SimTime,
+    pub(crate) caller: Caller,
+    pub(crate) rules: Rules,
+    pub(crate) params: Value,
 }
 
 /// Requests by what became of them.
@@ -51,48 +75,83 @@ pub(super) struct Counts {
 }
 
 impl Batch {
-    /// When the requests ran, or will have run, that are due by now and have not run yet.
-    pub(super) fn due(&self, now: SimTime) -> impl Iterator<Item = SimTime> {
-        let last = [self.canceled.unwrap_or(now), self.created.after(EXPIRES_AFTER)];
-        let last = last.into_iter().fold(now, SimTime::min);
-        let elapsed = u128::from(last.0.saturating_sub(self.created.0));
-        let (total, takes) = (self.total as u128, self.takes.as_nanos());
-        let run = (self.total - self.waiting.len()) as u128;
-        let due = (elapsed * total / takes).min(total);
-        let offset = move |n: u128| u64::try_from((n + 1) * takes / total).unwrap_or(u64::MAX);
-        let created = self.created;
-        (run..due).map(move |n| created.after(Duration::from_nanos(offset(n))))
-    }
-
-    /// Runs the next request.
-    pub(super) fn run_next(
-        &mut self,
-        answer: &mut impl FnMut(usize, &HeaderMap, &Value) -> Result<Box<RawValue>, Problem>,
-    ) {
-        let Some(item) = self.waiting.pop_front() else { return };
-        if item.expires {
-            return self.record(&item, &Outcome::Expired);
-        }
-        match item.params().and_then(|params| answer(self.account, &self.headers, &params)) {
-            Ok(message) => self.record(&item, &Outcome::Succeeded { message }),
-            Err(problem) => {
-                self.record(&item, &Outcome::Errored { error: problem.envelope(None) });
-            }
+    pub(super) fn new(submitted: Submission, draws: Draws, pace: Pace, created: SimTime) -> Self {
+        let Submission { caller, rules, contents, items } = submitted;
+        let takes = draws.lognormal("batch", pace.median.as_secs_f64(), SPREAD);
+        Self {
+            id: format!("msgbatch_01{}", draws.id("batch", 22)),
+            caller,
+            rules,
+            contents,
+            draws,
+            expired_rate: pace.expired_rate,
+            created,
+            takes: Duration::from_secs_f64(takes).max(LEAST),
+            canceled: None,
+            total: items.len(),
+            bytes: size_of::<Self>() + items.iter().map(Item::bytes).sum::<usize>(),
+            waiting: items.into(),
+            lines: Vec::new(),
+            results: Bytes::new(),
+            is_archived: false,
+            counts: Counts::default(),
         }
     }
 
-    /// At its end gives up on what has not run, and drops the results when they are archived.
-    pub(super) fn close(&mut self, now: SimTime) {
-        if self.has_ended(now) {
-            let is_canceled = self.canceled.is_some();
-            for item in std::mem::take(&mut self.waiting) {
-                let given_up = if is_canceled { Outcome::Canceled } else { Outcome::Expired };
-                self.record(&item, &given_up);
+    /// When something happens to it next, if ever: a request is done with, or the results go.
+    pub(super) fn next(&self) -> Option<SimTime> {
+        match self.waiting.len() {
+            0 => (!self.is_archived).then(|| self.archived()),
+            _ => Some(self.due().unwrap_or_else(|| self.end())),
+        }
+    }
+
+    /// When the next request runs, if nothing comes before that.
+    fn due(&self) -> Option<SimTime> {
+        let nth = (self.total - self.waiting.len() + 1) as u128;
+        let after = nth * self.takes.as_nanos() / self.total as u128;
+        let after = u64::try_from(after).unwrap_or(u64::MAX);
+        let due = self.created.after(Duration::from_nanos(after));
+        let expires = self.created.after(EXPIRES_AFTER);
+        let last = self.canceled.map_or(expires, |canceled| canceled.min(expires));
+        (due <= last).then_some(due)
+    }
+
+    /// Lets happen what happens [next](Self::next).
+    pub(super) fn step(&mut self, answer: &mut impl FnMut(Due) -> Result<Box<RawValue>, Problem>) {
+        let (due, nth) = (self.due(), self.total - self.waiting.len());
+        let Some(item) = self.waiting.pop_front() else { return self.archive() };
+        let expires = self.draws.again(nth as u64).uniform("expired") < self.expired_rate;
+        match due {
+            Some(at) if !expires => {
+                let Self { caller, rules, .. } = *self;
+                let params = item.params();
+                match params.and_then(|params| answer(Due { at, caller, rules, params })) {
+                    Ok(message) => self.record(&item, &Outcome::Succeeded { message }),
+                    Err(problem) => {
+                        self.record(&item, &Outcome::Errored { error: problem.envelope(None) });
+                    }
+                }
             }
+            None if self.canceled.is_some() => self.record(&item, &Outcome::Canceled),
+            _ => self.record(&item, &Outcome::Expired),
         }
-        if self.is_archived(now) {
-            self.lines = Vec::new();
+        if self.has_ended() {
+            self.waiting = VecDeque::new();
+            self.lines.shrink_to_fit();
+            self.results = std::mem::take(&mut self.lines).into();
         }
+    }
+
+    fn archive(&mut self) {
+        self.bytes -= self.results.len();
+        self.results = Bytes::new();
+        self.is_archived = true;
+    }
+
+    /// What has not run by now does not run any more.
+    pub(super) fn cancel(&mut self, now: SimTime) {
+        self.canceled.get_or_insert(now);
     }
 
     fn record(&mut self, item: &Item, outcome: &Outcome<'_>) {
@@ -104,8 +163,10 @@ impl Batch {
         };
         *count += 1;
         let line = Line { custom_id: &item.custom_id, result: outcome };
-        self.lines.extend(serde_json::to_vec(&line).unwrap_or_default());
-        self.lines.push(b'\n');
+        let mut line = serde_json::to_vec(&line).unwrap_or_default();
+        line.push(b'\n');
+        self.bytes = self.bytes - item.bytes() + line.len();
+        self.lines.extend(line);
     }
 
     /// A canceled batch goes on for a tenth of its time: what runs then cannot be interrupted.
@@ -114,30 +175,23 @@ impl Batch {
         self.canceled.map_or(end, |canceled| canceled.after(self.takes / 10).min(end))
     }
 
-    pub(super) fn has_ended(&self, now: SimTime) -> bool {
-        now >= self.end()
+    fn archived(&self) -> SimTime {
+        self.created.after(ARCHIVED_AFTER)
     }
 
-    pub(super) fn has_results(&self, now: SimTime) -> bool {
-        self.has_ended(now) && !self.is_archived(now)
+    pub(super) fn has_ended(&self) -> bool {
+        self.waiting.is_empty()
     }
 
-    fn is_archived(&self, now: SimTime) -> bool {
-        now >= self.created.after(ARCHIVED_AFTER)
-    }
-
-    /// About what it takes to keep it.
-    pub(super) fn bytes(&self) -> usize {
-        let waiting: usize = self.waiting.iter().map(Item::bytes).sum();
-        size_of::<Self>() + self.lines.len() + waiting
+    pub(super) fn has_results(&self) -> bool {
+        self.has_ended() && !self.is_archived
     }
 
     /// The batch as the API writes it. Its counts stay in `processing` until all have ended.
-    pub(super) fn wire(&self, now: SimTime, clock: &Clock, host: Option<&str>) -> Wire<'_> {
-        let has_ended = self.has_ended(now);
+    pub(super) fn wire(&self, clock: &Clock, host: Option<&str>) -> Wire<'_> {
+        let has_ended = self.has_ended();
         let stamp = |time| clock.wall(time).format("%Y-%m-%dT%H:%M:%S%.6fZ").to_string();
         let processing = Counts { processing: self.total, ..Counts::default() };
-        let archived = self.created.after(ARCHIVED_AFTER);
         Wire {
             id: &self.id,
             r#type: "message_batch",
@@ -150,20 +204,18 @@ impl Batch {
             ended_at: has_ended.then(|| stamp(self.end())),
             created_at: stamp(self.created),
             expires_at: stamp(self.created.after(EXPIRES_AFTER)),
-            archived_at: self.is_archived(now).then(|| stamp(archived)),
+            archived_at: self.is_archived.then(|| stamp(self.archived())),
             cancel_initiated_at: self.canceled.map(stamp),
-            results_url: self.has_results(now).then(|| results_url(&self.id, host)),
+            results_url: self.has_results().then(|| results_url(&self.id, host)),
         }
     }
 }
 
-/// Where the results are: at the simulator the client spoke to, lest it turn to the real API.
+/// Where the results are: at the simulator the client spoke to, lest it turn to the real API. Who
+/// named no host gets a name that no host has.
 fn results_url(id: &str, host: Option<&str>) -> String {
-    let origin = match host {
-        Some(host) => format!("http://{host}"),
-        None => "https://api.anthropic.com".to_owned(),
-    };
-    format!("{origin}/v1/messages/batches/{id}/results")
+    let host = host.unwrap_or("simulator.invalid");
+    format!("http://{host}/v1/messages/batches/{id}/results")
 }
 
 #[derive(Serialize)]

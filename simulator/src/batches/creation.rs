@@ -6,14 +6,19 @@ use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
 
+use crate::draw::{Digest, Draws, sha256};
+use crate::limiter::Caller;
 use crate::problem::Problem;
-use crate::request::{Checked, wrong};
+use crate::request::{Checked, Rules, wrong};
 
 /// Most requests in a batch.
 const MAX_REQUESTS: usize = 100_000;
 
 /// Longest `custom_id`.
 const MAX_ID_CHARS: usize = 64;
+
+/// What the line of a result is taken to weigh before it is there: twice what a usual one does.
+const LINE_BYTES: usize = 2 * 1024;
 
 /// Fields of a message that no request of a batch may have.
 const NOT_IN_A_BATCH: [&str; 5] =
@@ -25,14 +30,12 @@ pub(super) struct Item {
     pub(super) custom_id: String,
     /// The JSON as it came: a fraction of its size parsed.
     params: Box<RawValue>,
-    /// Whether it expires when its turn comes.
-    pub(super) expires: bool,
 }
 
 impl Item {
-    /// About what it takes to keep it.
+    /// About what it takes to keep it and what becomes of it.
     pub(super) fn bytes(&self) -> usize {
-        size_of::<Self>() + self.custom_id.len() + self.params.get().len()
+        size_of::<Self>() + self.custom_id.len() + self.params.get().len() + LINE_BYTES
     }
 
     /// The parameters, if they may be in a batch at all.
@@ -56,10 +59,34 @@ impl Item {
     }
 }
 
+/// A batch that may be created: all that takes long is done before anything is locked.
+#[derive(Debug)]
+pub(crate) struct Submission {
+    pub(super) caller: Caller,
+    pub(super) rules: Rules,
+    /// SHA-256 of the body and the workspace.
+    pub(super) contents: Digest,
+    /// In the order in which they run, which is not that of the body.
+    pub(super) items: Vec<Item>,
+}
+
+impl Submission {
+    pub(crate) fn read(seed: u64, caller: Caller, rules: Rules, body: &[u8]) -> Checked<Self> {
+        let items = read(body)?;
+        let workspace = (caller.workspace as u64).to_le_bytes();
+        let contents = sha256(&[sha256(body).as_slice(), &workspace].concat());
+        let draws = Draws::new(seed, &contents, "order", 0);
+        let mut drawn: Vec<_> = (0..).map(|nth| draws.bits("order", nth)).zip(items).collect();
+        drawn.sort_by_key(|(order, _)| *order);
+        let items = drawn.into_iter().map(|(_, item)| item).collect();
+        Ok(Self { caller, rules, contents, items })
+    }
+}
+
 type Fields<'a> = BTreeMap<String, &'a RawValue>;
 
 /// Reads the body of a creation: ids must be in order, parameters are looked at when they run.
-pub(super) fn read(body: &[u8]) -> Checked<Vec<Item>> {
+fn read(body: &[u8]) -> Checked<Vec<Item>> {
     let body: Fields<'_> = serde_json::from_slice(body).map_err(|error| {
         Problem::invalid(if error.is_data() {
             "Input should be a valid dictionary".to_owned()
@@ -112,7 +139,7 @@ fn item((index, request): (usize, &RawValue)) -> Checked<Item> {
     if !params.get().starts_with('{') {
         return wrong(&format!("{prefix}params"), "Input should be a valid dictionary");
     }
-    Ok(Item { custom_id, params: params.to_owned(), expires: false })
+    Ok(Item { custom_id, params: params.to_owned() })
 }
 
 fn required<'a>(fields: &Fields<'a>, prefix: &str, name: &str) -> Checked<&'a RawValue> {

@@ -2,9 +2,13 @@ mod keeping;
 
 use std::collections::BTreeMap;
 
-use serde_json::json;
+use http::HeaderMap;
+use serde_json::{Value, json};
 
+use super::batch::LEAST;
 use super::*;
+use crate::limiter::Caller;
+use crate::request::Rules;
 
 const MINUTE: Duration = Duration::from_secs(60);
 const DAY: Duration = Duration::from_hours(24);
@@ -29,41 +33,44 @@ impl World {
     fn wait(&mut self, simulated: Duration) {
         self.now = self.now.after(simulated);
         let asked = &mut self.asked;
-        self.batches.advance(self.now, |_, _, params| {
-            let say = params["say"].as_str().unwrap();
+        let mut answer = |due: Due| {
+            let say = due.params["say"].as_str().unwrap();
             asked.push(say.to_owned());
             match say {
                 "fail" => Err(Problem::new(Kind::Internal, "Internal server error")),
                 _ => Ok(RawValue::from_string(format!("{{\"z\":1,\"said\":\"{say}\"}}")).unwrap()),
             }
-        });
+        };
+        while self.batches.advance(self.now, &mut answer) {}
+    }
+
+    fn only(&self) -> &Batch {
+        self.batches.batches.values().next().unwrap()
     }
 
     fn call_as(
         &mut self,
-        workspace: &str,
+        workspace: usize,
         method: Method,
         path: &str,
         body: &str,
     ) -> Result<Reply, Problem> {
-        let headers = [("x-api-key", "secret"), ("anthropic-version", "2026-10-21")];
-        let headers = headers.map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap()));
+        if (&method, path) == (&Method::POST, "") {
+            let caller = Caller { account: 3, organization: 2, workspace };
+            let submission = Submission::read(7, caller, rules(), body.as_bytes()).unwrap();
+            return self.batches.create(submission, self.now);
+        }
         let path = format!("/v1/messages/batches{path}");
-        let call = Call {
-            method,
-            path,
-            headers: headers.into_iter().collect(),
-            body: body.to_owned().into(),
-        };
-        self.batches.serve(&call, Caller { now: self.now, account: 3, workspace })
+        let call = Call { method, path, headers: HeaderMap::new(), body: Bytes::new() };
+        self.batches.serve(&call, workspace, self.now)
     }
 
     fn call(&mut self, method: Method, path: &str) -> Value {
-        json_of(self.call_as("w", method, path, "").unwrap())
+        json_of(self.call_as(0, method, path, "").unwrap())
     }
 
     fn refusal(&mut self, method: Method, path: &str) -> (u16, String) {
-        let problem = self.call_as("w", method, path, "").unwrap_err();
+        let problem = self.call_as(0, method, path, "").unwrap_err();
         (problem.status().as_u16(), problem.message)
     }
 
@@ -71,7 +78,7 @@ impl World {
     fn submit(&mut self, ids: impl IntoIterator<Item = String>) -> String {
         let one = |id: String| json!({"custom_id": id, "params": {"say": id}});
         let body = json!({"requests": ids.into_iter().map(one).collect::<Vec<_>>()}).to_string();
-        let batch = json_of(self.call_as("w", Method::POST, "", &body).unwrap());
+        let batch = json_of(self.call_as(0, Method::POST, "", &body).unwrap());
         assert_eq!(batch["processing_status"], "in_progress");
         batch["id"].as_str().unwrap().to_owned()
     }
@@ -82,9 +89,9 @@ impl World {
 
     /// The results in their order: id and outcome.
     fn results(&mut self, id: &str) -> Vec<(String, String)> {
-        let reply = self.call_as("w", Method::GET, &format!("/{id}/results"), "").unwrap();
+        let reply = self.call_as(0, Method::GET, &format!("/{id}/results"), "").unwrap();
         assert_eq!(reply.content_type, "application/x-jsonl");
-        let text = String::from_utf8(reply.body).unwrap();
+        let text = String::from_utf8(reply.body.to_vec()).unwrap();
         let line = |line: &str| {
             let line: Value = serde_json::from_str(line).unwrap();
             let text = |value: &Value| value.as_str().unwrap().to_owned();
@@ -100,6 +107,11 @@ impl World {
         }
         outcomes
     }
+}
+
+fn rules() -> Rules {
+    let version = ("anthropic-version".parse().unwrap(), "2026-10-21".parse().unwrap());
+    Rules::of(&HeaderMap::from_iter([version])).unwrap()
 }
 
 fn json_of(reply: Reply) -> Value {
@@ -119,7 +131,7 @@ fn counts(outcomes: &[(&str, usize)]) -> BTreeMap<String, usize> {
 fn requests_run_evenly_over_the_time_of_the_batch_and_are_counted_at_its_end() {
     let mut world = World::new(MINUTE, 0.0);
     let id = world.submit(ids("a", 60));
-    let takes = world.batches.batches[0].takes;
+    let takes = world.only().takes;
     assert!((MINUTE / 3..MINUTE * 3).contains(&takes), "{takes:?}");
     world.wait(takes / 2 + NANOSECOND);
     assert_eq!(world.asked.len(), 30);
@@ -170,8 +182,8 @@ fn it_makes_no_difference_how_often_one_looks() {
     assert_eq!(often.asked, late.asked);
     let mixed = often.asked.iter().skip_while(|id| id.starts_with('a'));
     assert!(mixed.clone().any(|id| id.starts_with('a')), "{:?}", often.asked);
-    for (one, other) in often.batches.batches.iter().zip(&late.batches.batches) {
-        assert_eq!((&one.lines, one.counts), (&other.lines, other.counts));
+    for (one, other) in often.batches.batches.values().zip(late.batches.batches.values()) {
+        assert_eq!((&one.results, one.counts), (&other.results, other.counts));
     }
 }
 
@@ -200,14 +212,14 @@ fn chance_does_not_depend_on_the_order_of_arrival_but_a_second_submission_is_ano
 #[test]
 fn workspaces_that_submit_the_same_do_not_disturb_each_others_draws() {
     let body = json!({"requests": [{"custom_id": "a", "params": {"say": "a"}}]}).to_string();
-    let submitted = |workspaces: [&str; 2]| {
+    let submitted = |workspaces: [usize; 2]| {
         let mut world = World::new(MINUTE, 0.0);
         workspaces.map(|workspace| {
             let reply = world.call_as(workspace, Method::POST, "", &body).unwrap();
             json_of(reply)["id"].clone()
         })
     };
-    let ([v, w], [other_w, other_v]) = (submitted(["v", "w"]), submitted(["w", "v"]));
+    let ([v, w], [other_w, other_v]) = (submitted([0, 1]), submitted([1, 0]));
     assert_eq!((&v, &w), (&other_v, &other_w));
     assert_ne!(v, w);
 }
@@ -227,7 +239,7 @@ fn results_come_in_another_order_than_requests_and_none_is_missing() {
 fn a_canceled_batch_ends_soon_with_the_results_so_far() {
     let mut world = World::new(MINUTE, 0.0);
     let id = world.submit(ids("a", 100));
-    let takes = world.batches.batches[0].takes;
+    let takes = world.only().takes;
     world.wait(takes / 4 + NANOSECOND);
     let canceling = world.call(Method::POST, &format!("/{id}/cancel"));
     assert_eq!(canceling["processing_status"], "canceling");
@@ -249,7 +261,7 @@ fn a_canceled_batch_ends_soon_with_the_results_so_far() {
 fn what_has_not_run_within_a_day_expires() {
     let mut world = World::new(DAY * 2, 0.0);
     let id = world.submit(ids("a", 1000));
-    let takes = world.batches.batches[0].takes;
+    let takes = world.only().takes;
     assert!(takes > DAY, "{takes:?}");
     world.wait(DAY - Duration::from_secs(1));
     assert_eq!(world.get(&id)["processing_status"], "in_progress");
@@ -276,8 +288,8 @@ fn a_request_that_fails_is_an_error_in_the_results() {
     let mut world = World::new(MINUTE, 0.0);
     let id = world.submit(["fail".to_owned(), "go".to_owned()]);
     world.wait(DAY);
-    let reply = world.call_as("w", Method::GET, &format!("/{id}/results"), "").unwrap();
-    let text = String::from_utf8(reply.body).unwrap();
+    let reply = world.call_as(0, Method::GET, &format!("/{id}/results"), "").unwrap();
+    let text = String::from_utf8(reply.body.to_vec()).unwrap();
     let mut lines: Vec<_> = text.lines().collect();
     lines.sort_unstable();
     assert_eq!(
@@ -292,16 +304,37 @@ fn a_request_that_fails_is_an_error_in_the_results() {
 }
 
 #[test]
-fn requests_are_asked_with_the_account_and_the_version_of_their_batch_but_not_with_its_key() {
+fn requests_are_asked_at_their_own_time_for_the_caller_and_by_the_rules_of_their_batch() {
     let mut world = World::new(MINUTE, 0.0);
-    world.submit(ids("a", 1));
-    let mut asked = Vec::new();
-    world.batches.advance(world.now.after(DAY), |account, headers, params| {
-        asked.push((account, headers.clone(), params.clone()));
+    world.submit(ids("a", 2));
+    let (takes, mut asked) = (world.only().takes, Vec::new());
+    world.batches.advance(world.now.after(DAY), |due| {
+        asked.push((due.at, due.caller, due.rules));
         Err(Problem::invalid("no"))
     });
-    let (account, headers, params) = &asked[0];
-    assert_eq!((*account, params), (3, &json!({"say": "a0"})));
-    assert_eq!(headers["anthropic-version"], "2026-10-21");
-    assert_eq!(headers.len(), 1);
+    let caller = Caller { account: 3, organization: 2, workspace: 0 };
+    let at = |time| (SimTime::default().after(time), caller, rules());
+    assert_eq!(asked, [at(takes / 2), at(takes)]);
+}
+
+#[test]
+fn others_get_their_turn_while_much_is_answered_and_two_who_look_answer_nothing_twice() {
+    let mut world = World::new(MINUTE, 0.0);
+    let id = world.submit(ids("a", 3 * MAX_STEPS));
+    let now = world.now.after(DAY);
+    let mut asked = Vec::new();
+    let mut turn = |now| {
+        let before = asked.len();
+        let more = world.batches.advance(now, |due| {
+            asked.push(due.at);
+            Err(Problem::invalid("no"))
+        });
+        (asked.len() - before, more)
+    };
+    assert_eq!(turn(now), (MAX_STEPS, true));
+    assert_eq!(turn(now.after(MINUTE)), (MAX_STEPS, true), "somebody else");
+    assert_eq!(turn(now), (MAX_STEPS, true));
+    assert_eq!([turn(now), turn(now.after(MINUTE))], [(0, false); 2]);
+    assert!(asked.is_sorted());
+    assert_eq!(world.get(&id)["request_counts"]["errored"], 3 * MAX_STEPS);
 }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use http::Method;
 use polpo_simulator::Simulator;
 use polpo_upstream::transport::Call;
@@ -12,6 +13,7 @@ use crate::client::{
     Heard, KEY, assert_is_message, call, error_of, post, request, saying, schema, send, signed,
     simulator,
 };
+use crate::subscription::signed_in;
 
 const BATCHES: &str = "/v1/messages/batches";
 
@@ -75,7 +77,7 @@ async fn a_batch_is_created_processed_read_and_deleted() {
     let ended = heard.json();
     assert_is_batch(&ended);
     assert_eq!(ended["processing_status"], "ended");
-    assert_eq!(ended["results_url"], format!("https://api.anthropic.com{results}"));
+    assert_eq!(ended["results_url"], format!("http://simulator.invalid{results}"));
     assert_eq!(
         ended["request_counts"],
         json!({"processing": 0, "succeeded": 1, "errored": 4, "canceled": 0, "expired": 0})
@@ -197,6 +199,116 @@ async fn a_fault_for_batches_meets_their_creation_and_nothing_else() {
     }
     assert_eq!(get(&simulator, BATCHES).await.json()["data"], json!([]));
     assert_eq!(post(&simulator, &saying("Hello")).await.status, 200);
+    let refused = send(&simulator, at(Method::POST, BATCHES, &json!({}))).await;
+    assert_eq!(error_of(&refused).0, 400, "what it says is looked at first");
     let total = simulator.books().total;
     assert_eq!((total.faulted, total.served, total.requests), (2, 1, 3));
+}
+
+/// What the books and two batches say in the end, all of whose requests have cached the same prompt,
+/// as has another one, when somebody has looked so often, every few seconds.
+async fn watched(looks: usize) -> (Value, [String; 2]) {
+    let simulator =
+        simulator(json!({"batches": {"medianSeconds": 3000}, "latency": {"medianSeconds": 1000}}));
+    let cached = |text: &str| {
+        let cached = json!({"type": "text", "text": "word ".repeat(6_000), "cache_control": {"type": "ephemeral"}});
+        let content = json!([cached, {"type": "text", "text": text}]);
+        request(json!({"messages": [{"role": "user", "content": content}]}))
+    };
+    let requests = ["a", "b", "c", "d", "e", "f", "g"].map(|id| (id, cached(id)));
+    let first = submit(&simulator, &requests).await;
+    sleep(Duration::from_secs(100)).await;
+    let second = submit(&simulator, &requests).await;
+    let live = async {
+        sleep(Duration::from_secs(500)).await;
+        assert_eq!(post(&simulator, &cached("now")).await.status, 200);
+        sleep(Duration::from_hours(4)).await;
+    };
+    let look = async {
+        for _ in 0..looks {
+            get(&simulator, "/_sim/books").await;
+            sleep(Duration::from_secs(5)).await;
+        }
+    };
+    tokio::join!(live, look);
+    let results =
+        async |batch: &Value| get(&simulator, &format!("{}/results", path_of(batch))).await.text();
+    let results = [results(&first).await, results(&second).await];
+    (serde_json::to_value(simulator.books()).unwrap(), results)
+}
+
+#[tokio::test(start_paused = true)]
+async fn results_and_bills_are_the_same_whether_somebody_looks_or_not() {
+    let (books, results) = watched(0).await;
+    assert_eq!(watched(2_000).await, (books.clone(), results));
+    let tokens = |name: &str| books["total"]["tokens"][name].as_u64().unwrap();
+    assert_eq!(books["total"]["served"], 15);
+    assert!(tokens("cacheRead") > 0, "some came within five minutes: {books}");
+    assert!(tokens("cacheWrite5m") > 2 * 6_000, "some came later: {books}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_who_look_at_once_see_all_that_has_come_due_and_each_request_answered_once() {
+    let simulator = simulator(json!({}));
+    let requests: Vec<_> = (0..300).map(|n| (format!("r{n}"), saying(&format!("{n}")))).collect();
+    let requests: Vec<_> = requests.iter().map(|(id, body)| (id.as_str(), body.clone())).collect();
+    submit(&simulator, &requests).await;
+    wait().await;
+    for heard in join_all((0..4).map(|_| get(&simulator, "/_sim/books"))).await {
+        assert_eq!(heard.json()["total"]["served"], 300);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_needs_credit_when_it_is_created_and_what_it_cost_is_missing_afterwards() {
+    let simulator = simulator(json!({"accounts": [
+        {"name": "a", "apiKey": KEY, "money": {"creditUsd": 0.0001}},
+    ]}));
+    let path = path_of(&submit(&simulator, &[("a", saying("1")), ("b", saying("2"))]).await);
+    wait().await;
+    // Nobody has looked at the batch.
+    let (status, _, message) = error_of(&post(&simulator, &saying("Hello")).await);
+    assert!(status == 400 && message.starts_with("Your credit balance is too low"), "{message}");
+    let counts = get(&simulator, &path).await.json()["request_counts"].clone();
+    assert_eq!(counts["succeeded"], 2, "what was accepted goes on: {counts}");
+    let body = json!({"requests": [{"custom_id": "a", "params": saying("Hello")}]});
+    let refused = error_of(&send(&simulator, at(Method::POST, BATCHES, &body)).await);
+    assert_eq!(refused, (400, "invalid_request_error".to_owned(), message));
+    assert_eq!(get(&simulator, BATCHES).await.json()["data"].as_array().unwrap().len(), 1);
+    let total = simulator.books().total;
+    assert_eq!((total.served, total.unpaid, total.requests), (2, 2, 4));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_uses_the_windows_of_a_subscription_and_is_refused_when_they_are_used_up() {
+    let (simulator, headers) = signed_in(20).await;
+    let headers = headers.each_ref().map(|(name, value)| (*name, value.as_str()));
+    let body = json!({"requests": [{"custom_id": "a", "params": saying("Hello")}]});
+    let create = || {
+        let mut call = call(&headers, body.to_string());
+        call.path = BATCHES.to_owned();
+        send(&simulator, call)
+    };
+    assert_eq!(create().await.status, 200);
+    wait().await;
+    let refused = create().await;
+    assert_eq!(error_of(&refused).0, 429);
+    assert_eq!(refused.header("anthropic-ratelimit-unified-status"), Some("rejected"));
+    let total = simulator.books().total;
+    assert_eq!((total.served, total.refused), (1, 1));
+}
+
+#[tokio::test]
+async fn organizations_with_workspaces_of_one_id_do_not_share_batches() {
+    let account = |name: &str, key: &str, last: u64| {
+        json!({"name": name, "apiKey": key, "workspaceId": "wrkspc_same",
+            "organizationId": format!("3f0c9a2b-0000-4000-8000-00000000000{last}")})
+    };
+    let accounts = [account("a", KEY, 1), account("b", "kb", 2)];
+    let simulator = simulator(json!({"accounts": accounts}));
+    let path = path_of(&submit(&simulator, &[("a", saying("Hello"))]).await);
+    let mut other = signed("kb", &Value::Null);
+    (other.method, other.path) = (Method::GET, path.clone());
+    assert_eq!(error_of(&send(&simulator, other).await).0, 404);
+    assert_eq!(get(&simulator, &path).await.status, 200);
 }

@@ -9,7 +9,7 @@ use crate::client::{Heard, call, error_of, saying, send, simulator};
 use crate::oauth::{get, sign_in};
 
 /// A simulator with one subscription, and the headers of someone who has signed in to it.
-async fn signed_in(five_hour_tokens: u64) -> (Simulator, [(&'static str, String); 3]) {
+pub(crate) async fn signed_in(five_hour_tokens: u64) -> (Simulator, [(&'static str, String); 3]) {
     let plan = json!({"fiveHourTokens": five_hour_tokens});
     let simulator = simulator(json!({"accounts": [{"name": "a", "subscription": plan}],
         "limits": {"requestsPerMinute": 1}}));

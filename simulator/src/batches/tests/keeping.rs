@@ -1,6 +1,7 @@
 //! Which batches there are, for whom, and for how long.
 
 use super::*;
+use crate::draw::sha256;
 
 #[test]
 fn submissions_whose_batches_are_gone_are_forgotten_when_there_are_too_many() {
@@ -25,7 +26,8 @@ fn results_are_kept_for_29_days_and_the_batch_remains() {
     let batch = world.get(&id);
     assert!(batch["archived_at"].is_string() && batch["results_url"].is_null());
     assert_eq!(batch["request_counts"]["succeeded"], 5);
-    assert_eq!(world.batches.batches[0].lines.capacity(), 0);
+    assert!(world.only().results.is_empty());
+    assert!(world.batches.agenda.is_empty(), "nothing happens to it any more");
 }
 
 #[test]
@@ -53,10 +55,10 @@ fn another_workspace_sees_nothing_of_a_batch() {
         (Method::POST, "/cancel"),
         (Method::DELETE, ""),
     ] {
-        let problem = world.call_as("v", method, &format!("/{id}{tail}"), "").unwrap_err();
+        let problem = world.call_as(1, method, &format!("/{id}{tail}"), "").unwrap_err();
         assert_eq!(problem, Problem::new(Kind::NotFound, format!("Message Batch {id} not found.")));
     }
-    let listed = json_of(world.call_as("v", Method::GET, "", "").unwrap());
+    let listed = json_of(world.call_as(1, Method::GET, "", "").unwrap());
     assert_eq!(listed, json!({"data": [], "has_more": false, "first_id": null, "last_id": null}));
     assert_eq!(world.results(&id).len(), 5);
 }
@@ -98,15 +100,64 @@ fn the_oldest_ended_batches_make_room_and_running_ones_do_not() {
     let mut world = World::new(MINUTE, 0.0);
     let first = world.submit(ids("a", 50));
     let second = world.submit(ids("b", 50));
-    let kept: usize = world.batches.batches.iter().map(Batch::bytes).sum();
-    let now = world.now;
-    world.batches.make_room(now, MAX_BYTES - kept).unwrap();
-    let problem = world.batches.make_room(now, MAX_BYTES - kept + 1).unwrap_err();
+    let kept = world.batches.bytes;
+    world.batches.make_room(MAX_BYTES - kept).unwrap();
+    let problem = world.batches.make_room(MAX_BYTES - kept + 1).unwrap_err();
     assert_eq!(problem.status().as_u16(), 429);
     world.wait(DAY);
-    let kept: usize = world.batches.batches.iter().map(Batch::bytes).sum();
-    let now = world.now;
-    world.batches.make_room(now, MAX_BYTES - kept + 1).unwrap();
+    let kept = world.batches.bytes;
+    world.batches.make_room(MAX_BYTES - kept + 1).unwrap();
     assert_eq!(world.refusal(Method::GET, &format!("/{first}")).0, 404);
     assert_eq!(world.get(&second)["processing_status"], "ended");
+}
+
+#[test]
+fn a_batch_weighs_what_may_become_of_its_requests_and_then_what_did() {
+    let mut world = World::new(MINUTE, 0.0);
+    let id = world.submit(ids("a", 50));
+    assert!(world.batches.bytes > 50 * 2048, "{}", world.batches.bytes);
+    world.wait(DAY);
+    let text = world.call_as(0, Method::GET, &format!("/{id}/results"), "").unwrap().body;
+    assert_eq!(world.batches.bytes, size_of::<Batch>() + text.len());
+    world.wait(DAY * 29);
+    assert_eq!(world.batches.bytes, size_of::<Batch>());
+    world.call(Method::DELETE, &format!("/{id}"));
+    assert_eq!((world.batches.bytes, world.batches.agenda.len()), (0, 0));
+}
+
+#[test]
+fn results_that_outgrow_the_room_take_that_of_the_oldest_ended_batch() {
+    let mut world = World::new(MINUTE, 0.0);
+    let first = world.submit(ids("a", 2));
+    world.wait(DAY);
+    let second = world.submit(ids("b", 2));
+    world.batches.bytes += MAX_BYTES;
+    world.wait(DAY);
+    assert_eq!(world.refusal(Method::GET, &format!("/{first}")).0, 404);
+    assert_eq!(world.results(&second).len(), 2);
+}
+
+#[test]
+fn no_more_than_ten_thousand_batches_are_kept() {
+    let mut world = World::new(MINUTE, 0.0);
+    let first = world.submit(ids("a", 1));
+    for n in 1..MAX_BATCHES {
+        world.submit([format!("b{n}")]);
+    }
+    let body = r#"{"requests": [{"custom_id": "c", "params": {"say": "c"}}]}"#;
+    let problem = world.call_as(0, Method::POST, "", body).unwrap_err();
+    assert_eq!(problem.status().as_u16(), 429);
+    world.wait(DAY);
+    world.call_as(0, Method::POST, "", body).unwrap();
+    assert_eq!(world.batches.batches.len(), MAX_BATCHES);
+    assert_eq!(world.refusal(Method::GET, &format!("/{first}")).0, 404);
+}
+
+#[test]
+fn results_are_shared_by_all_who_read_them() {
+    let mut world = World::new(MINUTE, 0.0);
+    let id = world.submit(ids("a", 5));
+    world.wait(DAY);
+    let mut read = || world.call_as(0, Method::GET, &format!("/{id}/results"), "").unwrap().body;
+    assert_eq!(read().as_ptr(), read().as_ptr());
 }
