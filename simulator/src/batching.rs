@@ -108,8 +108,7 @@ impl Turn<'_> {
         let ask = read.inspect_err(|_| self.ledger.record(caller.account, Outcome::Invalid))?;
         let scenario = &self.core.scenario;
         let seen = self.ledger.seen(&ask.first, &ask.model.id);
-        let nth = u64::from(seen.served) + u64::from(seen.faulted);
-        let draws = Draws::new(scenario.seed, &ask.first, &ask.model.id, nth);
+        let draws = Draws::new(scenario.seed, &ask.first, &ask.model.id, ask.nth(&seen));
         let said = answer(scenario, &ask, draws, self.core.organization_id(caller));
         let input = self.input(at, caller.workspace, &ask.prompt);
         let id = format!("msg_01{}", draws.id("message", 22));
