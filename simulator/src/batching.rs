@@ -37,11 +37,14 @@ impl Core {
         let mut guard = self.state();
         let state = &mut *guard;
         let now = self.clock.now();
-        self.admit_batch(state, caller, now).map_err(|(outcome, problem)| {
+        let refused = |problem| (Outcome::Refused, problem);
+        let admitted = self.admit_batch(state, caller, now);
+        let created =
+            admitted.and_then(|()| state.batches.create(submission, now).map_err(refused));
+        created.map_err(|(outcome, problem)| {
             state.ledger.record(caller.account, outcome);
             problem
-        })?;
-        state.batches.create(submission, now)
+        })
     }
 
     /// Whether a batch may be created: what it costs is charged when its requests run, and none

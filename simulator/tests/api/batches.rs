@@ -205,16 +205,19 @@ async fn a_fault_for_batches_meets_their_creation_and_nothing_else() {
     assert_eq!((total.faulted, total.served, total.requests), (2, 1, 3));
 }
 
+/// A request with a long beginning that is cached for five minutes.
+fn cached(text: &str) -> Value {
+    let marker = json!({"type": "ephemeral"});
+    let long = json!({"type": "text", "text": "word ".repeat(6_000), "cache_control": marker});
+    let content = json!([long, {"type": "text", "text": text}]);
+    request(json!({"messages": [{"role": "user", "content": content}]}))
+}
+
 /// What the books and two batches say in the end, all of whose requests have cached the same prompt,
 /// as has another one, when somebody has looked so often, every few seconds.
 async fn watched(looks: usize) -> (Value, [String; 2]) {
     let simulator =
         simulator(json!({"batches": {"medianSeconds": 3000}, "latency": {"medianSeconds": 1000}}));
-    let cached = |text: &str| {
-        let cached = json!({"type": "text", "text": "word ".repeat(6_000), "cache_control": {"type": "ephemeral"}});
-        let content = json!([cached, {"type": "text", "text": text}]);
-        request(json!({"messages": [{"role": "user", "content": content}]}))
-    };
     let requests = ["a", "b", "c", "d", "e", "f", "g"].map(|id| (id, cached(id)));
     let first = submit(&simulator, &requests).await;
     sleep(Duration::from_secs(100)).await;
@@ -245,6 +248,16 @@ async fn results_and_bills_are_the_same_whether_somebody_looks_or_not() {
     assert_eq!(books["total"]["served"], 15);
     assert!(tokens("cacheRead") > 0, "some came within five minutes: {books}");
     assert!(tokens("cacheWrite5m") > 2 * 6_000, "some came later: {books}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_request_reads_nothing_from_the_cache_that_came_there_after_it_ran() {
+    // The answer begins after some ten minutes, when the batch has long been processed.
+    let simulator = simulator(json!({"latency": {"medianSeconds": 2000}}));
+    let path = path_of(&submit(&simulator, &[("a", cached("batched"))]).await);
+    assert_eq!(post(&simulator, &cached("now")).await.status, 200);
+    let line = get(&simulator, &format!("{path}/results")).await.json();
+    assert_eq!(line["result"]["message"]["usage"]["cache_read_input_tokens"], 0);
 }
 
 #[tokio::test(start_paused = true)]
