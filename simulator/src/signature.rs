@@ -22,9 +22,8 @@ pub(crate) fn sign(seed: u64, organization: &str, shown: &str, draws: Draws) -> 
 ///
 /// # Errors
 /// As the API's: a signature that is not one or another organisation's, and a thought of the
-/// latest assistant turn that was changed.
+/// latest assistant message that was changed.
 pub(crate) fn check(seed: u64, organization: &str, signed: &[Signed]) -> Result<(), Problem> {
-    let latest = signed.last().map(|last| turn(&last.path));
     for thought in signed {
         let path = &thought.path;
         let parts = thought.signature.strip_prefix(PREFIX).and_then(|rest| {
@@ -37,7 +36,7 @@ pub(crate) fn check(seed: u64, organization: &str, signed: &[Signed]) -> Result<
         if owner != expected.0 {
             return invalid(path);
         }
-        if content != expected.1 && Some(turn(path)) == latest {
+        if content != expected.1 && thought.is_latest {
             return Err(Problem::invalid(format!(
                 "{path}: `thinking` or `redacted_thinking` blocks in the latest assistant message \
                  cannot be modified. These blocks must remain as they were in the original \
@@ -52,11 +51,6 @@ fn invalid(path: &str) -> Result<(), Problem> {
     Err(Problem::invalid(format!("{path}: Invalid `signature` in `thinking` block")))
 }
 
-/// `messages.3` of `messages.3.content.0`.
-fn turn(path: &str) -> Option<&str> {
-    path.split('.').nth(1)
-}
-
 fn seals(seed: u64, organization: &str, nonce: &str, shown: &str) -> (String, String) {
     let seal = |text: &str| {
         let digest = sha256(format!("{organization}/{nonce}/{text}").as_bytes());
@@ -69,26 +63,21 @@ fn seals(seed: u64, organization: &str, nonce: &str, shown: &str) -> (String, St
 mod tests {
     use super::*;
 
-    fn thought(path: &str, thinking: &str, signature: &str) -> Signed {
-        Signed { path: path.into(), thinking: thinking.into(), signature: signature.into() }
-    }
-
     #[test]
     fn a_thought_is_taken_back_as_it_was_and_only_from_whom_it_was_given_to() {
         let signature = sign(1, "org-a", "Hm.", Draws::named(1, "x"));
-        let check = |organization: &str, path: &str, thinking: &str, signature: &str| {
-            let own = sign(1, organization, "So.", Draws::named(1, "y"));
-            let signed =
-                [thought(path, thinking, signature), thought("messages.3.content.0", "So.", &own)];
-            check(1, organization, &signed).map_err(|problem| problem.message)
+        let check = |organization: &str, is_latest: bool, thinking: &str, signature: &str| {
+            let (path, thinking) = ("messages.1.content.0".to_owned(), thinking.to_owned());
+            let thought = Signed { path, thinking, signature: signature.to_owned(), is_latest };
+            check(1, organization, &[thought]).map_err(|problem| problem.message)
         };
-        assert_eq!(check("org-a", "messages.1.content.0", "Hm.", &signature), Ok(()));
-        let foreign = check("org-b", "messages.1.content.0", "Hm.", &signature).unwrap_err();
+        assert_eq!(check("org-a", true, "Hm.", &signature), Ok(()));
+        let foreign = check("org-b", false, "Hm.", &signature).unwrap_err();
         assert_eq!(foreign, "messages.1.content.0: Invalid `signature` in `thinking` block");
-        assert!(check("org-a", "messages.1.content.0", "Hm.", "EqQB").is_err());
-        assert!(check("org-a", "messages.1.content.0", "Hm.", "EqQBéééééééééééééééééé").is_err());
-        let edited = check("org-a", "messages.3.content.0", "Ha.", &signature).unwrap_err();
+        assert!(check("org-a", false, "Hm.", "EqQB").is_err());
+        assert!(check("org-a", false, "Hm.", "EqQBéééééééééééééééééé").is_err());
+        let edited = check("org-a", true, "Ha.", &signature).unwrap_err();
         assert!(edited.contains("cannot be modified"), "{edited}");
-        assert_eq!(check("org-a", "messages.1.content.0", "Ha.", &signature), Ok(()), "not latest");
+        assert_eq!(check("org-a", false, "Ha.", &signature), Ok(()), "not latest");
     }
 }

@@ -15,6 +15,8 @@ pub(crate) struct Signed {
     pub(crate) thinking: String,
     /// Its signature; of a redacted block, its data.
     pub(crate) signature: String,
+    /// Whether it is in the latest message of the assistant's.
+    pub(crate) is_latest: bool,
 }
 
 /// Checks a block of a turn.
@@ -53,7 +55,8 @@ pub(crate) fn signed(block: &Value, path: &Path<'_>) -> Option<Signed> {
         _ => return None,
     };
     let text = |name| block.get(name)?.as_str().map(str::to_owned);
-    Some(Signed { path: path.to_string(), thinking: text(thinking)?, signature: text(signature)? })
+    let (thinking, signature) = (text(thinking)?, text(signature)?);
+    Some(Signed { path: path.to_string(), thinking, signature, is_latest: false })
 }
 
 pub(crate) fn tag_of(block: &Value) -> &str {

@@ -194,6 +194,7 @@ fn converse(turns: &[Turn<'_>], rules: Rules) -> Checked<Conversation> {
         has_system_turn: turns.iter().any(|turn| turn.role == Role::System),
     };
     let mut calls = Calls::default();
+    let latest = turns.iter().rposition(|turn| turn.role == Role::Assistant);
     for (index, turn) in turns.iter().enumerate() {
         let path = MESSAGES.index(index);
         if turn.is_empty() && !(turn.role == Role::Assistant && index + 1 == turns.len()) {
@@ -205,7 +206,11 @@ fn converse(turns: &[Turn<'_>], rules: Rules) -> Checked<Conversation> {
         check_place(turns, index, &path)?;
         calls.begin(turn.role, index)?;
         said.answers_tool &= turn.role != Role::Assistant;
+        let earlier = said.signed.len();
         turn.check(&path, rules, (&mut said, &mut calls))?;
+        if Some(index) == latest {
+            said.signed.iter_mut().skip(earlier).for_each(|thought| thought.is_latest = true);
+        }
     }
     calls.settle()?;
     Ok(said)

@@ -144,7 +144,7 @@ fn models_think_as_they_are_told_and_the_newer_ones_by_themselves() {
 }
 
 #[test]
-fn thinking_that_is_sent_back_is_read_with_its_place() {
+fn thinking_that_is_sent_back_is_read_with_its_place_and_whether_it_is_the_latest_message_s() {
     let thought = json!({"type": "thinking", "thinking": "Hm.", "signature": "EqQB"});
     let redacted = json!({"type": "redacted_thinking", "data": "EmwK"});
     let said = json!({"type": "text", "text": "Hello."});
@@ -152,6 +152,8 @@ fn thinking_that_is_sent_back_is_read_with_its_place() {
         NEW,
         json!({"messages": [
             {"role": "user", "content": "hi"},
+            {"role": "assistant", "content": [thought]},
+            {"role": "user", "content": "and?"},
             {"role": "assistant", "content": [thought, redacted, said]},
             {"role": "user", "content": "and?"},
         ]}),
@@ -160,14 +162,27 @@ fn thinking_that_is_sent_back_is_read_with_its_place() {
         path: path.to_owned(),
         thinking: thinking.to_owned(),
         signature: signature.to_owned(),
+        is_latest: path.starts_with("messages.3"),
     };
     let expected = [
         signed("messages.1.content.0", "Hm.", "EqQB"),
-        signed("messages.1.content.1", "EmwK", "EmwK"),
+        signed("messages.3.content.0", "Hm.", "EqQB"),
+        signed("messages.3.content.1", "EmwK", "EmwK"),
     ];
     assert_eq!(asked.signed, expected);
     assert!(!asked.answers_tool);
-    assert_eq!(asked.turns, 3);
+    assert_eq!(asked.turns, 5);
+    let asked = ask(
+        NEW,
+        json!({"messages": [
+            {"role": "user", "content": "hi"},
+            {"role": "assistant", "content": [thought]},
+            {"role": "user", "content": "and?"},
+            {"role": "assistant", "content": "Hello."},
+            {"role": "user", "content": "and?"},
+        ]}),
+    );
+    assert!(asked.signed.iter().all(|thought| !thought.is_latest), "the latest has none");
 }
 
 #[test]
