@@ -10,11 +10,13 @@ use crate::problem::{Kind, Problem};
 use crate::scenario::{Account, Scenario};
 
 impl Core {
-    /// Whose credential a request carries. `x-api-key` wins over a bearer token.
+    /// Whose credential a request carries. `x-api-key` wins over a bearer token; an access token
+    /// is no key.
     pub(crate) fn authenticate(&self, headers: &HeaderMap) -> Result<Caller, Problem> {
         let fail = |message: &str| Err(Problem::new(Kind::Authentication, message));
         let key = headers.get("x-api-key").map(|value| value.to_str().unwrap_or_default());
         let (credential, refusal) = match (key, bearer(headers)) {
+            (Some(key), _) if is_access_token(key) => return fail("invalid x-api-key"),
             (Some(key), _) => (key, "invalid x-api-key"),
             (None, Some(token)) => (token, "Invalid authentication credentials"),
             (None, None) => return fail("x-api-key header is required"),

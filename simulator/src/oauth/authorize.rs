@@ -73,7 +73,7 @@ impl OAuth {
             None => (0..self.users.len()).collect::<Vec<_>>(),
         };
         if users.is_empty() {
-            return Err("login_hint: no account with a subscription has this address".to_owned());
+            return Err("login_hint: no user has this e-mail address".to_owned());
         }
         Ok(users)
     }
@@ -202,7 +202,7 @@ mod tests {
             ("state", "", "state: missing"),
             ("state", &long, "state: longer than 512 bytes"),
             ("scope", "user:profile user:all", "scope: `user:all` is not one of: org:create"),
-            ("login_hint", "nobody@example.com", "login_hint: no account"),
+            ("login_hint", "nobody@example.com", "login_hint: no user has this"),
         ] {
             let (status, html) = page(&[(name, value)]);
             assert_eq!(status, 400, "{name}={value}");

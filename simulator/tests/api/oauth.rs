@@ -127,6 +127,40 @@ async fn a_token_without_the_beta_or_an_unknown_one_is_refused_and_counted() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_access_token_is_no_key_even_where_any_key_is_taken() {
+    for more in [json!({}), json!({"acceptAnyKey": true})] {
+        let simulator = simulator(more);
+        let tokens = sign_in(&simulator).await;
+        let token = tokens["access_token"].as_str().unwrap();
+        for beta in [BETA, "another-beta"] {
+            let headers = [
+                ("x-api-key", token),
+                ("anthropic-version", "2023-06-01"),
+                ("anthropic-beta", beta),
+            ];
+            let refused =
+                error_of(&send(&simulator, call(&headers, request(json!({})).to_string())).await);
+            assert_eq!((refused.0, refused.2.as_str()), (401, "invalid x-api-key"));
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_workload_gets_the_token_of_the_account_that_the_scenario_names() {
+    let simulator = simulator(json!({"oauth": {"federationRules": {"fdrl_1": "b"}}}));
+    let organization = simulator.scenario().accounts()[1].organization_id.clone();
+    let showing = |rule: &str| {
+        json!({"grant_type": "urn:ietf:params:oauth:grant-type:jwt-bearer", "assertion": "a.b.c",
+               "federation_rule_id": rule, "organization_id": organization,
+               "service_account_id": "svac_1"})
+    };
+    let tokens = exchange(&simulator, showing("fdrl_1")).await.json();
+    assert_eq!(ask(&simulator, &tokens, BETA).await.status, 200);
+    assert_eq!(simulator.books().accounts["b"].served, 1);
+    assert_eq!(exchange(&simulator, showing("fdrl_2")).await.status, 400);
+}
+
+#[tokio::test(start_paused = true)]
 async fn tokens_expire_in_scaled_time_and_are_renewed() {
     let simulator = simulator(json!({"timeScale": 3600}));
     let tokens = sign_in(&simulator).await;
