@@ -159,10 +159,10 @@ impl Window {
         self.open_until(now).unwrap_or_else(|| now.after(self.length))
     }
 
-    /// How much of it is used: above a hundred if it is overdrawn.
+    /// How much of it is used: above a hundred if it is overdrawn. Of nothing, all is.
     fn percent(&self, now: SimTime) -> u64 {
         let used = self.open_until(now).map_or(0, |_| self.used);
-        used.saturating_mul(100) / self.budget.max(1)
+        used.saturating_mul(100).checked_div(self.budget).unwrap_or(100)
     }
 
     fn status(&self, now: SimTime) -> Status {

@@ -58,3 +58,13 @@ async fn a_window_that_is_used_up_refuses_until_it_ends_and_says_so_in_unified_h
     assert_eq!(usage["five_hour"]["utilization"], 0, "{usage}");
     assert_eq!(ask(&simulator, &headers).await.status, 200);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_window_without_tokens_is_used_up_from_the_start() {
+    let (simulator, headers) = signed_in(0).await;
+    let refused = ask(&simulator, &headers).await;
+    assert_eq!(error_of(&refused).0, 429);
+    assert_eq!(refused.header("retry-after"), Some("18000"));
+    let utilization = refused.header("anthropic-ratelimit-unified-5h-utilization");
+    assert_eq!(utilization, Some("1.00"));
+}
