@@ -7,8 +7,7 @@ use serde_json::{Map, Value};
 
 use crate::block::{Section, blocks};
 use crate::catalogue::Model;
-use crate::draw::Digest;
-use crate::request::{Checked, wrong};
+use crate::draw::{Digest, sha256};
 
 /// A request that is to be compared with an earlier one, and later ones with it.
 #[derive(Clone, Debug)]
@@ -25,7 +24,7 @@ pub(crate) struct Inquiry {
 struct Fingerprint {
     model: &'static str,
     blocks: Vec<(Section, Digest)>,
-    settings: [Option<Value>; 4],
+    settings: [Option<Digest>; 4],
 }
 
 /// Why a prompt is not one that goes on from the earlier one.
@@ -59,20 +58,9 @@ const SETTINGS: [&str; 4] = ["tool_choice", "thinking", "context_management", "o
 
 impl Inquiry {
     /// Reads a request that has `diagnostics`; others ask for nothing and are not remembered.
-    pub(crate) fn read(body: &Map<String, Value>, model: &'static Model) -> Checked<Option<Self>> {
-        let asked = match body.get("diagnostics") {
-            None | Some(Value::Null) => return Ok(None),
-            Some(Value::Object(asked)) => asked,
-            Some(_) => return wrong("diagnostics", "Input should be a valid dictionary"),
-        };
-        let previous = match asked.get("previous_message_id") {
-            None | Some(Value::Null) => None,
-            Some(Value::String(id)) => Some(id.clone()),
-            Some(_) => {
-                let path = "diagnostics.previous_message_id";
-                return wrong(path, "Input should be a valid string");
-            }
-        };
+    pub(crate) fn read(body: &Map<String, Value>, model: &'static Model) -> Option<Self> {
+        let asked = body.get("diagnostics")?.as_object()?;
+        let previous = asked.get("previous_message_id").and_then(Value::as_str).map(str::to_owned);
         let blocks = blocks(body);
         let mut end = 0;
         let ends = blocks.iter().map(|block| {
@@ -82,9 +70,12 @@ impl Inquiry {
         let ends = ends.collect();
         let compared = blocks.iter().take(HORIZON);
         let blocks = compared.map(|block| (block.place.section(), block.digest())).collect();
-        let settings = SETTINGS.map(|name| body.get(name).filter(|it| !it.is_null()).cloned());
+        let settings = SETTINGS.map(|name| {
+            let setting = body.get(name).filter(|it| !it.is_null());
+            setting.map(|it| sha256(it.to_string().as_bytes()))
+        });
         let fingerprint = Fingerprint { model: &model.id, blocks, settings };
-        Ok(Some(Self { previous, fingerprint, ends }))
+        Some(Self { previous, fingerprint, ends })
     }
 
     /// The first difference from an earlier request.
@@ -150,7 +141,7 @@ mod tests {
     }
 
     fn inquiry(body: &Value, model: &str) -> Inquiry {
-        Inquiry::read(body.as_object().unwrap(), find(model).unwrap()).unwrap().unwrap()
+        Inquiry::read(body.as_object().unwrap(), find(model).unwrap()).unwrap()
     }
 
     /// What a request is told that follows the one above after a change.
@@ -245,19 +236,10 @@ mod tests {
     }
 
     #[test]
-    fn a_request_that_does_not_ask_is_not_remembered_and_a_malformed_one_is_refused() {
-        let read = |body: Value| {
-            let read = Inquiry::read(body.as_object().unwrap(), find("claude-opus-5").unwrap());
-            read.map(|asked| asked.is_some()).map_err(|problem| problem.message)
-        };
-        assert_eq!(read(json!({"messages": []})), Ok(false));
-        assert_eq!(
-            read(json!({"diagnostics": {"previous_message_id": 7}})).unwrap_err(),
-            "diagnostics.previous_message_id: Input should be a valid string"
-        );
-        assert_eq!(
-            read(json!({"diagnostics": true})).unwrap_err(),
-            "diagnostics: Input should be a valid dictionary"
-        );
+    fn a_request_that_does_not_ask_is_not_remembered() {
+        for body in [json!({"messages": []}), json!({"messages": [], "diagnostics": null})] {
+            let read = Inquiry::read(body.as_object().unwrap(), find("claude-opus-4-6").unwrap());
+            assert!(read.is_none());
+        }
     }
 }

@@ -188,7 +188,7 @@ impl Spoken {
         thinking::check_effort(body, model)?;
         tools::check_choice(body, model)?;
         let prompt = Prompt::read(body, model)?;
-        let inquiry = Inquiry::read(body, model)?;
+        let inquiry = Inquiry::read(body, model);
         Ok(Self { model, said, thinking, prompt, inquiry })
     }
 }
