@@ -39,7 +39,7 @@ pub(crate) struct Served {
 }
 
 /// Why a request is not served, as the books have it.
-type Refused = (Outcome, Problem);
+pub(crate) type Refused = (Outcome, Problem);
 
 impl Core {
     /// Admits a request for a message, or does not.
@@ -110,7 +110,7 @@ impl Core {
             state.script.take_back(mishap);
         }
         let headers = self.limit_headers(state, of);
-        let served = charged.map_err(|problem| (Outcome::Refused, problem)).map(|()| {
+        let served = charged.map(|()| {
             state.caches.refresh(at, caller.workspace, &ask.prompt);
             Served { age: state.age, at, input, mishap }
         });

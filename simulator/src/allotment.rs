@@ -1,11 +1,12 @@
 //! What is left to an account, by the kind of credential it has: an API key's limits, a
 //! subscription's windows, or points at Poe.
 
+use crate::admission::Refused;
+use crate::books::Outcome;
 use crate::clock::{Clock, SimTime};
 use crate::core::{Core, State};
 use crate::limiter::Use;
 use crate::poe::{self, Poe};
-use crate::problem::Problem;
 use crate::subscription::{self, Windows};
 
 /// How an account meets its clients.
@@ -58,17 +59,19 @@ impl Core {
     ///
     /// # Errors
     /// The API's refusal; nothing is charged then.
-    pub(crate) fn charge(&self, state: &mut State, input: Use) -> Result<(), Problem> {
+    pub(crate) fn charge(&self, state: &mut State, input: Use) -> Result<(), Refused> {
+        let limited = |problem| (Outcome::Refused, problem);
         match state.allotments.get_mut(input.caller.account) {
             Some(Allotment::Subscription(windows)) => {
-                windows.check(input.at, &self.clock)?;
+                windows.check(input.at, &self.clock).map_err(limited)?;
                 windows.charge(input.at, input.tokens);
                 Ok(())
             }
             Some(Allotment::Poe(poe)) => poe.admit(input.at, &self.clock),
             Some(Allotment::Api) | None => {
                 let admitted = state.limiter.admit(&self.scenario, input);
-                admitted.map_err(|refusal| self.limited(input.caller, input.model, &refusal))
+                admitted
+                    .map_err(|refusal| limited(self.limited(input.caller, input.model, &refusal)))
             }
         }
     }

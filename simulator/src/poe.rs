@@ -5,6 +5,8 @@ use http::{Method, StatusCode};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
+use crate::admission::Refused;
+use crate::books::Outcome;
 use crate::bucket::Bucket;
 use crate::catalogue::{self, Model};
 use crate::clock::{Clock, SimTime};
@@ -51,19 +53,21 @@ impl Poe {
         Self { requests: Bucket::full(plan.requests_per_minute, now), points: plan.points }
     }
 
-    /// Charges a request on arrival. Poe documents 402 for an account without points.
-    pub(crate) fn admit(&mut self, now: SimTime, clock: &Clock) -> Result<(), Problem> {
+    /// Charges a request on arrival. Poe documents 402 for an account without points; such a
+    /// request uses nothing of the limit.
+    pub(crate) fn admit(&mut self, now: SimTime, clock: &Clock) -> Result<(), Refused> {
         self.requests.refill(now);
+        if self.points == Some(0) {
+            let message = "You've used up your points! Visit https://poe.com/api/keys to get more.";
+            return Err((Outcome::Unpaid, Problem::new(Kind::Billing, message)));
+        }
         if let Some(wait) = self.requests.wait_for(1) {
             let message = format!("Rate limit exceeded: {} RPM", self.requests.limit());
             let problem = Problem::new(Kind::RateLimit, message);
-            return Err(problem.with_header("retry-after", clock.seconds(wait).to_string()));
+            let seconds = clock.seconds(wait).to_string();
+            return Err((Outcome::Refused, problem.with_header("retry-after", seconds)));
         }
         self.requests.take(1);
-        if self.points == Some(0) {
-            let message = "You've used up your points! Visit https://poe.com/api/keys to get more.";
-            return Err(Problem::new(Kind::Billing, message));
-        }
         Ok(())
     }
 
@@ -199,8 +203,8 @@ mod tests {
             poe.admit(SimTime(0), &clock).unwrap();
         }
         assert_eq!(told(&poe), [500, 0, 60]);
-        let refused = poe.admit(SimTime(0), &clock).unwrap_err();
-        assert_eq!(refused.status().as_u16(), 429);
+        let (outcome, refused) = poe.admit(SimTime(0), &clock).unwrap_err();
+        assert_eq!((outcome, refused.status().as_u16()), (Outcome::Refused, 429));
         let after = refused.headers.iter().find(|(name, _)| name == "retry-after").unwrap();
         assert_eq!(after.1, "1", "0.12 s, rounded up");
         assert!(poe.admit(SimTime(SECOND / 1000 * 119), &clock).is_err());
@@ -217,7 +221,9 @@ mod tests {
         poe.spend(30_001);
         poe.spend(90_000);
         assert_eq!(poe.balance(), json!({"current_point_balance": 0}));
-        let refused = poe.admit(SimTime(0), &clock).unwrap_err();
+        let (outcome, refused) = poe.admit(SimTime(0), &clock).unwrap_err();
+        assert_eq!(outcome, Outcome::Unpaid);
+        assert_eq!(header(&poe, &clock, "remaining"), 499, "nor does it use the limit");
         assert!(refused.message.starts_with("You've used up your points!"));
         let (status, body) = ErrorShape::Poe.error(&refused);
         assert_eq!(status.as_u16(), 402);

@@ -62,10 +62,10 @@ impl Kind {
     }
 
     /// What `x-should-retry` says, where the real API was seen to send it.
-    const fn should_retry(self) -> Option<&'static str> {
+    const fn should_retry(self) -> Option<bool> {
         match self {
-            Self::InvalidRequest => Some("false"),
-            Self::RateLimit => Some("true"),
+            Self::InvalidRequest => Some(false),
+            Self::RateLimit => Some(true),
             Self::Authentication
             | Self::Billing
             | Self::Permission
@@ -91,20 +91,22 @@ pub(crate) struct Problem {
     details: Option<Value>,
     /// Without the API's envelope, as the edge in front of it answers.
     is_bare: bool,
+    /// What `x-should-retry` says; Poe does not send it.
+    pub(crate) should_retry: Option<bool>,
     /// Headers that this error brings.
     pub(crate) headers: Vec<(String, String)>,
 }
 
 impl Problem {
     pub(crate) fn new(kind: Kind, message: impl Into<String>) -> Self {
-        let headers = kind.should_retry().map(|word| ("x-should-retry".to_owned(), word.into()));
         Self {
             status: kind.status(),
             name: kind.name().to_owned(),
             message: message.into(),
             details: None,
             is_bare: false,
-            headers: headers.into_iter().collect(),
+            should_retry: kind.should_retry(),
+            headers: Vec::new(),
         }
     }
 

@@ -52,7 +52,13 @@ impl Core {
         headers.insert("content-type", HeaderValue::from_static("application/json"));
         let (status, body) = match self.poe(caller) {
             Some(plan) => plan.error_shape.error(problem),
-            None => (problem.status(), problem.body(request_id)),
+            None => {
+                if let Some(should_retry) = problem.should_retry {
+                    let word = if should_retry { "true" } else { "false" };
+                    headers.insert("x-should-retry", HeaderValue::from_static(word));
+                }
+                (problem.status(), problem.body(request_id))
+            }
         };
         Response { status, headers, timeline: Timeline::at_once(body) }
             .with_headers(&problem.headers)

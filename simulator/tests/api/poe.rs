@@ -47,6 +47,7 @@ async fn errors_are_poe_s_own_and_what_it_has_not_is_not_found() {
         let body = heard.json();
         assert_eq!((heard.status, &body["error"]["code"]), (status, &json!(code)), "{body}");
         assert!(body.get("type").is_none() && body.get("request_id").is_none());
+        assert_eq!(heard.header("x-should-retry"), None);
     }
     let mut count = call(&[("x-api-key", "poe-key")], "{}");
     count.path = "/v1/messages/count_tokens".into();
@@ -71,6 +72,8 @@ async fn points_are_spent_and_run_out() {
         (heard.status, &heard.json()["error"]["code"]),
         (402, &json!("insufficient_credits"))
     );
+    let books = simulator.books();
+    assert_eq!((books.total.unpaid, books.total.refused), (1, 0));
 }
 
 #[tokio::test]
@@ -80,5 +83,17 @@ async fn requests_beyond_the_limit_of_a_minute_are_refused() {
         let heard = ask(&simulator, "poe-key", json!({})).await;
         assert_eq!(heard.status, expected);
         assert_eq!(heard.header("retry-after"), (expected == 429).then_some("30"));
+        assert_eq!(heard.header("x-should-retry"), None);
     }
+}
+
+#[tokio::test]
+async fn a_rule_can_send_headers_that_poe_does_not() {
+    let error = json!({"headers": {"X-Should-Retry": "false"}});
+    let simulator = simulator(json!({
+        "accounts": [{"name": "p", "apiKey": "poe-key", "poe": {}}],
+        "faults": {"rules": [{"fault": "rateLimit", "error": error}]},
+    }));
+    let heard = ask(&simulator, "poe-key", json!({})).await;
+    assert_eq!((heard.status, heard.header("x-should-retry")), (429, Some("false")));
 }
