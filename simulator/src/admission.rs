@@ -10,6 +10,7 @@ use crate::clock::SimTime;
 use crate::core::{Core, State, request_id};
 use crate::draw::Draws;
 use crate::faults::{Fault, Mishap, MishapKind, Occasion, Target};
+use crate::growth;
 use crate::limiter::{Caller, Use};
 use crate::money::Spent;
 use crate::problem::{Kind, Problem};
@@ -178,19 +179,19 @@ impl Core {
         })
     }
 
-    /// Tells how long to wait: real seconds, rounded up, at least one.
+    /// How long to wait: real seconds, rounded up, at least one.
+    fn seconds(&self, wait: Duration) -> u64 {
+        self.clock.seconds(wait).max(1)
+    }
+
     fn wait_for(&self, wait: Duration, problem: Problem) -> Problem {
-        problem.with_header("retry-after", self.clock.seconds(wait).max(1).to_string())
+        problem.with_header("retry-after", self.seconds(wait).to_string())
     }
 
     /// A limit's refusal in the API's words.
     pub(crate) fn limited(&self, caller: Caller, model: &Model, refusal: &Refusal) -> Problem {
         if refusal.dimension == Dimension::Growth {
-            let message = "This request would exceed your organization's maximum usage increase \
-                           rate. Please scale up your input tokens usage more gradually to stay \
-                           within the acceleration limit.";
-            let problem = Problem::new(Kind::RateLimit, message).with_code("ramp_limit_exceeded");
-            return self.wait_for(refusal.wait, problem);
+            return growth::too_fast(self.seconds(refusal.wait));
         }
         let message = format!(
             "This request would exceed your organization's rate limit of {} {} per minute \

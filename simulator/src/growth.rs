@@ -4,9 +4,20 @@ use std::time::Duration;
 
 use crate::allowance::{Dimension, Refusal};
 use crate::clock::SimTime;
+use crate::problem::{Kind, Problem};
 use crate::scenario::Acceleration;
 
 const MINUTE: u64 = 60_000_000_000;
+
+/// The API's answer to use that grows too fast, with how long to wait, in real seconds.
+pub(crate) fn too_fast(seconds: u64) -> Problem {
+    let message = "This request would exceed your organization's maximum usage increase rate. \
+                   Please scale up your input tokens usage more gradually to stay within the \
+                   acceleration limit.";
+    Problem::new(Kind::RateLimit, message)
+        .with_code("ramp_limit_exceeded")
+        .with_header("retry-after", seconds.to_string())
+}
 
 /// The input tokens of this minute and of the one before.
 #[derive(Clone, Debug)]

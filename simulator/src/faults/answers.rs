@@ -3,6 +3,7 @@
 use serde_json::json;
 
 use super::Occasion;
+use crate::growth;
 use crate::money::{Shortage, next_month};
 use crate::problem::{Kind, Problem};
 use crate::scenario::FaultName as Name;
@@ -65,12 +66,8 @@ pub(super) fn problem(name: Name, occasion: &Occasion<'_>) -> Problem {
                 occasion.organization
             ),
         ),
-        Name::RampLimit => of(
-            Kind::RateLimit,
-            "This request would exceed your organization's maximum usage increase rate for this \
-             model. Please scale up your input tokens usage more gradually.",
-        )
-        .with_code("ramp_limit_exceeded"),
+        // At the latest when the minute is over.
+        Name::RampLimit => growth::too_fast(60),
         Name::Throttled => of(Kind::RateLimit, "Rate limited"),
         Name::LongContext => {
             of(Kind::RateLimit, "Extra usage is required for long context requests.")
