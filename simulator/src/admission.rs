@@ -125,40 +125,55 @@ impl Core {
     pub(crate) fn count(&self, caller: Caller, count: Count) -> Result<u64, Problem> {
         let mut guard = self.state();
         let state = &mut *guard;
-        let decided = self.decide_count(state, caller, count.model);
+        let decided = self.decide_count(state, caller, count);
         let outcome = decided.as_ref().map_or_else(|(outcome, _)| *outcome, |()| Outcome::Counted);
         state.ledger.record(caller.account, outcome);
         decided.map(|()| count.input_tokens).map_err(|(_, problem)| problem)
     }
 
-    fn decide_count(
-        &self,
-        state: &mut State,
-        caller: Caller,
-        model: &Model,
-    ) -> Result<(), Refused> {
+    fn decide_count(&self, state: &mut State, caller: Caller, count: Count) -> Result<(), Refused> {
         self.check_money(state, caller)?;
-        let draws = state.numbered(self.scenario.seed);
+        let Count { model, first, .. } = count;
+        let key = (first, model.id.as_str());
+        let drawn = state.counted.get(&key).copied().unwrap_or(0);
+        let draws = Draws::new(self.scenario.seed, &first, &model.id, drawn);
         let target = Target { endpoint: Endpoint::CountTokens, model: Some(model), draws };
         if let Some(Fault::Answer(problem)) = self.fault(state, caller, target) {
+            state.counted.insert(key, drawn + 1);
             return Err((Outcome::Faulted, problem));
         }
         state.limiter.count(&self.scenario, caller, self.clock.now()).map_err(|wait| {
             let message = "This request would exceed your organization's rate limit for counting \
                            tokens. Please try again later.";
             (Outcome::Refused, self.wait_for(wait, Problem::new(Kind::RateLimit, message)))
-        })
+        })?;
+        if state.ledger.keeps_messages {
+            state.counted.insert(key, drawn + 1);
+        } else {
+            state.counted.remove(&key);
+        }
+        Ok(())
     }
 
-    pub(crate) fn check_money(&self, state: &State, caller: Caller) -> Result<(), Refused> {
-        let Some(money) = state.money.get(caller.account) else { return Ok(()) };
-        let spent = Spent {
-            organization: self.workspaces(caller).map(|index| state.ledger.spent(index)).sum(),
-            workspace: state.ledger.spent(caller.account),
+    pub(crate) fn check_money(&self, state: &mut State, caller: Caller) -> Result<(), Refused> {
+        let State { money, month, ledger, .. } = state;
+        let now = self.clock.wall(self.clock.now());
+        month.turn(now, (0..self.scenario.accounts.len()).map(|account| ledger.spent(account)));
+        let Some(money) = money.get(caller.account).filter(|money| money.is_limited()) else {
+            return Ok(());
         };
-        money
-            .check(spent, self.clock.wall(self.clock.now()))
-            .map_err(|problem| (Outcome::Unpaid, problem))
+        let mut spent = Spent::default();
+        for &account in self.members(caller) {
+            let ever = ledger.spent(account);
+            // A time that is told stays, whatever the month.
+            let before = if money.regain_access.is_some() { 0 } else { month.before(account) };
+            spent.ever += ever;
+            spent.organization += ever - before;
+            if self.caller(account).workspace == caller.workspace {
+                spent.workspace += ever - before;
+            }
+        }
+        money.check(spent, now).map_err(|problem| (Outcome::Unpaid, problem))
     }
 
     /// The fault that a request meets, if any.

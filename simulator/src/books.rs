@@ -105,7 +105,7 @@ pub(crate) enum Outcome {
 }
 
 /// The books as they are kept: cheap to write, compact for millions of messages.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Ledger {
     accounts: Vec<AccountBook>,
     in_flight: u64,

@@ -9,7 +9,7 @@ use crate::core::Core;
 use crate::faults::Script;
 use crate::problem::{Kind, Problem};
 use crate::response::Response;
-use crate::scenario::{Place, read_faults, read_money};
+use crate::scenario::{Misplaced, read_faults, read_money};
 
 /// Answers a request below `/_sim/`.
 pub(crate) fn answer(core: &Core, call: &Call, path: &str) -> Response {
@@ -25,7 +25,9 @@ pub(crate) fn answer(core: &Core, call: &Call, path: &str) -> Response {
         (&Method::PUT, "/_sim/faults") => set_faults(core, &call.body),
         (&Method::PUT, "/_sim/money") => set_money(core, &call.body),
         _ => {
-            let paths = "GET /_sim/books, POST /_sim/reset, PUT /_sim/faults, PUT /_sim/money";
+            let paths = "GET /_sim/books, POST /_sim/reset, PUT /_sim/faults, PUT /_sim/money, \
+                         POST /_sim/oauth/expire, POST /_sim/oauth/revoke, \
+                         POST /_sim/oauth/throttle";
             let message = format!("There is no {} {path}; there are {paths}.", call.method);
             return core.numbered(&Problem::new(Kind::NotFound, message), None);
         }
@@ -40,23 +42,24 @@ pub(crate) fn answer(core: &Core, call: &Call, path: &str) -> Response {
 }
 
 /// Replaces the faults; their rules count from zero.
-fn set_faults(core: &Core, body: &[u8]) -> Result<(), Place> {
+fn set_faults(core: &Core, body: &[u8]) -> Result<(), Misplaced> {
     let faults = read_faults(body, &core.scenario.accounts)?;
     core.state().script = Script::new(faults);
     Ok(())
 }
 
-/// Replaces the money of the accounts that are named. What is the organisation's is replaced for
-/// all of its workspaces.
-fn set_money(core: &Core, body: &[u8]) -> Result<(), Place> {
+/// Replaces the money of the accounts that are named: what is the organisation's for all of its
+/// accounts, what is the workspace's for all of that.
+fn set_money(core: &Core, body: &[u8]) -> Result<(), Misplaced> {
     let all = read_money(body, &core.scenario.accounts)?;
     let mut state = core.state();
     for (account, new) in all {
-        for other in core.workspaces(core.caller(account)) {
+        let caller = core.caller(account);
+        for &other in core.members(caller) {
             if let Some(money) = state.money.get_mut(other) {
                 let own = money.workspace_spend_limit;
                 *money = new.clone();
-                if other != account {
+                if core.caller(other).workspace != caller.workspace {
                     money.workspace_spend_limit = own;
                 }
             }

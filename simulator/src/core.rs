@@ -2,6 +2,7 @@
 //! lock, which is held for as long as a decision takes.
 
 use std::collections::HashMap;
+use std::fmt;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use crate::allotment::{Allotment, Face};
@@ -11,15 +12,14 @@ use crate::books::{Books, Ledger};
 use crate::cache::Caches;
 use crate::clock::{Clock, SimTime};
 use crate::diagnosis::Diagnoses;
-use crate::draw::Draws;
+use crate::draw::{Digest, Draws};
 use crate::faults::Script;
 use crate::limiter::{Caller, Limiter};
-use crate::money::Money;
+use crate::money::{Money, Month};
 use crate::oauth::OAuth;
-use crate::scenario::{Account, Scenario};
+use crate::scenario::Scenario;
 
 /// What all clones of a simulator share.
-#[derive(Debug)]
 pub(crate) struct Core {
     pub(crate) scenario: Scenario,
     pub(crate) clock: Clock,
@@ -27,6 +27,8 @@ pub(crate) struct Core {
     pub(crate) keys: HashMap<String, usize>,
     /// By account.
     callers: Vec<Caller>,
+    /// By organisation, its accounts with keys of the API: these share its money.
+    members: HashMap<usize, Vec<usize>>,
     state: Mutex<State>,
     /// Beside the state, which a reset empties: whoever has signed in stays so.
     oauth: Mutex<OAuth>,
@@ -44,12 +46,23 @@ pub(crate) struct State {
     pub(crate) script: Script,
     /// By account.
     pub(crate) money: Vec<Money>,
+    pub(crate) month: Month,
     /// When the scenario began: at the start, or at the last reset.
     pub(crate) began: SimTime,
+    /// By first message and model, the token counts that were drawn for; kept as the books keep
+    /// messages.
+    pub(crate) counted: HashMap<(Digest, &'static str), u64>,
     /// Draws so far that were made by number, not by what was asked.
     numbered: u64,
     /// Resets so far: a generation of an earlier age is in no books.
     pub(crate) age: u64,
+}
+
+/// Without the keys.
+impl fmt::Debug for Core {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Core").field("scenario", &self.scenario).finish_non_exhaustive()
+    }
 }
 
 impl Core {
@@ -58,22 +71,25 @@ impl Core {
         let keys = accounts.iter().enumerate().flat_map(|(index, account)| {
             account.api_keys.iter().map(move |key| (key.clone(), index))
         });
+        let (mut organizations, mut workspaces) = (HashMap::new(), HashMap::new());
+        let mut members = HashMap::<_, Vec<_>>::new();
         let callers = accounts.iter().enumerate().map(|(account, of)| {
-            let first = |is_same: &dyn Fn(&Account) -> bool| {
-                accounts.iter().position(is_same).unwrap_or(account)
-            };
-            let organization = first(&|other| other.organization_id == of.organization_id);
-            let workspace = first(&|other| {
-                other.organization_id == of.organization_id && other.workspace_id == of.workspace_id
-            });
+            let id = of.organization_id.as_str();
+            let organization = *organizations.entry(id).or_insert(account);
+            let workspace = *workspaces.entry((id, of.workspace_id.as_str())).or_insert(account);
+            if of.face == Face::Api {
+                members.entry(organization).or_default().push(account);
+            }
             Caller { account, organization, workspace }
         });
+        let callers = callers.collect();
         let clock = Clock::new(scenario.time_scale);
         let oauth = OAuth::new(scenario.oauth.clone(), scenario.seed, users(&scenario));
         Self {
             oauth: Mutex::new(oauth),
             keys: keys.collect(),
-            callers: callers.collect(),
+            callers,
+            members,
             state: Mutex::new(State::new(&scenario, clock, keeps_messages, 0)),
             clock,
             scenario,
@@ -91,7 +107,9 @@ impl Core {
     pub(crate) fn books(&self) -> Books {
         let names = self.scenario.accounts.iter().map(|account| account.name.as_str());
         self.catch_up_at_once();
-        self.state().ledger.snapshot(names)
+        // Millions of messages are told outside the lock.
+        let ledger = self.state().ledger.clone();
+        ledger.snapshot(names)
     }
 
     pub(crate) fn reset(&self) {
@@ -111,10 +129,9 @@ impl Core {
         self.callers.get(account).copied().unwrap_or(alone)
     }
 
-    /// The accounts of a caller's organisation.
-    pub(crate) fn workspaces(&self, caller: Caller) -> impl Iterator<Item = usize> {
-        let callers = self.callers.iter();
-        callers.filter(move |it| it.organization == caller.organization).map(|it| it.account)
+    /// The accounts that share the money of a caller's organisation.
+    pub(crate) fn members(&self, caller: Caller) -> &[usize] {
+        self.members.get(&caller.organization).map_or(&[], Vec::as_slice)
     }
 
     /// An account's face.
@@ -140,7 +157,9 @@ impl State {
             diagnoses: Diagnoses::default(),
             script: Script::new(scenario.faults.clone()),
             money: scenario.accounts.iter().map(|account| account.money.clone()).collect(),
+            month: Month::new(clock.wall(now)),
             began: now,
+            counted: HashMap::new(),
             numbered: 0,
             age,
         }

@@ -136,14 +136,14 @@ fn fault(rule: &Rule, index: usize, occasion: &Occasion<'_>) -> Fault {
         Name::ErrorEvent => MishapKind::ErrorEvent(problem),
         Name::Drop => MishapKind::Drop,
         Name::Stall => MishapKind::Stall,
-        Name::SlowFirstToken => MishapKind::SlowFirstToken(Duration::from_secs_f64(rule.seconds)),
+        Name::SlowFirstToken => MishapKind::SlowFirstToken(rule.delay()),
         Name::MalformedJson => MishapKind::MalformedJson,
         Name::Truncated => MishapKind::Truncated,
         Name::WrongContentType => MishapKind::WrongContentType,
         Name::Refusal => MishapKind::Refusal,
         _ => return Fault::Answer(problem),
     };
-    Fault::Mishap(Mishap { kind, after_events: rule.after_events, rule: index })
+    Fault::Mishap(Mishap { kind, after_events: rule.after_events(), rule: index })
 }
 
 /// A problem with what the rule says otherwise.

@@ -16,7 +16,7 @@ pub(crate) struct Caller {
     pub(crate) account: usize,
     /// The index of the first account of the organisation, whose limits count.
     pub(crate) organization: usize,
-    /// The index of the first account of the workspace, whose cache counts.
+    /// The index of the first account of the workspace, whose cache and limits count.
     pub(crate) workspace: usize,
 }
 
@@ -91,7 +91,7 @@ impl Limiter {
         now: SimTime,
     ) -> Result<(), Duration> {
         let none = Limits::default();
-        let own = scenario.accounts.get(caller.organization).map_or(&none, |a| &a.limits);
+        let own = scenario.accounts.get(caller.account).map_or(&none, |a| &a.limits);
         let Some(limit) = scenario.limits.count_tokens(own) else { return Ok(()) };
         let bucket =
             self.counts.entry(caller.organization).or_insert_with(|| Bucket::full(limit, now));
@@ -112,13 +112,13 @@ impl Limiter {
         let organization =
             self.organizations.entry((caller.organization, class)).or_insert_with(|| {
                 let none = Limits::default();
-                let own = account(caller.organization).map_or(&none, |account| &account.limits);
+                let own = account(caller.account).map_or(&none, |account| &account.limits);
                 Allowance::full(&scenario.limits.rates(own, class), now)
             });
         let own = account(caller.account).map(|account| &account.workspace_limits);
         let workspace = own.filter(|own| **own != Limits::default()).map(|own| {
             let full = || Allowance::full(&own.own_rates(class), now);
-            self.workspaces.entry((caller.account, class)).or_insert_with(full)
+            self.workspaces.entry((caller.workspace, class)).or_insert_with(full)
         });
         (organization, workspace)
     }

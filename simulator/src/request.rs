@@ -67,6 +67,8 @@ const TURN_SHIFT: u32 = 40;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Count {
     pub(crate) model: &'static Model,
+    /// SHA-256 of the first user message's text.
+    pub(crate) first: Digest,
     pub(crate) input_tokens: u64,
 }
 
@@ -122,7 +124,8 @@ impl Ask {
         let rules = Rules::of(headers)?;
         let body = parse(body)?;
         let spoken = Spoken::read(&body, fields::COUNT, rules)?;
-        Ok(Count { model: spoken.model, input_tokens: spoken.prompt.tokens() })
+        let (first, input_tokens) = (spoken.said.first, spoken.prompt.tokens());
+        Ok(Count { model: spoken.model, first, input_tokens })
     }
 
     /// The number of its draws: how often the like was served or failed, in this turn of the

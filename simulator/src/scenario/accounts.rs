@@ -1,12 +1,13 @@
 //! Accounts as the scenario writes them: keys, organisations, workspaces and money.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
 use std::num::NonZeroU64;
 
 use chrono::{DateTime, Utc};
 use serde::Deserialize;
 
-use super::file::{Fault, known, read, within};
+use super::file::{Misplaced, known, read, within};
+use super::limits::{MOST, at_most};
 use super::{Account, Limits};
 use crate::allotment::Face;
 use crate::draw::Draws;
@@ -14,7 +15,7 @@ use crate::money::Money;
 use crate::{poe, subscription};
 
 /// An account, as written.
-#[derive(Debug, Deserialize)]
+#[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub(super) struct AccountEntry {
     name: String,
@@ -86,28 +87,50 @@ impl AccountEntry {
         }
     }
 
-    fn face(&self, path: &str) -> Result<Face, Fault> {
+    fn face(&self, path: &str) -> Result<Face, Misplaced> {
         match (&self.subscription, &self.poe) {
             (None, None) => Ok(Face::Api),
             (Some(entry), None) => Ok(Face::Subscription(subscription::Plan {
                 five_hour_tokens: entry.five_hour_tokens,
                 seven_day_tokens: entry.seven_day_tokens,
             })),
-            (None, Some(entry)) => Ok(Face::Poe(poe::Plan {
-                requests_per_minute: entry.requests_per_minute.get(),
-                points: entry.points,
-                error_shape: entry.error_shape,
-            })),
+            (None, Some(entry)) => {
+                let requests_per_minute = entry.requests_per_minute.get();
+                at_most(&format!("{path}.poe.requestsPerMinute"), requests_per_minute, MOST)?;
+                Ok(Face::Poe(poe::Plan {
+                    requests_per_minute,
+                    points: entry.points,
+                    error_shape: entry.error_shape,
+                }))
+            }
             (Some(_), Some(_)) => {
                 let reason = "an account has a subscription or is Poe's, not both".to_owned();
                 Err((path.to_owned(), reason))
             }
         }
     }
+
+    /// Checks that nothing is said that an account of this kind does not have.
+    fn check_face(&self, path: &str, face: &Face) -> Result<(), Misplaced> {
+        let instead = match face {
+            Face::Api => return Ok(()),
+            Face::Subscription(_) => "a subscription has windows instead",
+            Face::Poe(_) => "an account at Poe has a limit and points of its own",
+        };
+        let given = [
+            ("limits", self.limits != Limits::default()),
+            ("workspaceLimits", self.workspace_limits != Limits::default()),
+            ("money", self.money != MoneyEntry::default()),
+        ];
+        match given.into_iter().find(|(_, is_given)| *is_given) {
+            Some((key, _)) => Err((format!("{path}.{key}"), instead.to_owned())),
+            None => Ok(()),
+        }
+    }
 }
 
 /// What an account may spend, in dollars.
-#[derive(Debug, Default, Deserialize)]
+#[derive(Debug, Default, PartialEq, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 struct MoneyEntry {
     credit_usd: Option<f64>,
@@ -123,12 +146,18 @@ struct MoneyEntry {
 ///
 /// # Errors
 /// The place in the JSON, and what is wrong there.
-pub(crate) fn read_money(json: &[u8], accounts: &[Account]) -> Result<Vec<(usize, Money)>, Fault> {
+pub(crate) fn read_money(
+    json: &[u8],
+    accounts: &[Account],
+) -> Result<Vec<(usize, Money)>, Misplaced> {
     let entries: BTreeMap<String, MoneyEntry> = read(json)?;
-    let names: BTreeSet<&str> = accounts.iter().map(|account| account.name.as_str()).collect();
+    let paid = accounts.iter().enumerate().filter(|(_, account)| account.face == Face::Api);
+    let indices: HashMap<&str, usize> =
+        paid.map(|(index, account)| (account.name.as_str(), index)).collect();
+    let names: BTreeSet<&str> = indices.keys().copied().collect();
     let one = |(name, entry): (String, MoneyEntry)| {
-        known(&name, &name, &names, "account")?;
-        let index = accounts.iter().position(|account| account.name == name).unwrap_or_default();
+        known(&name, &name, &names, "account that has money")?;
+        let index = indices.get(name.as_str()).copied().unwrap_or_default();
         Ok((index, entry.check(&name)?))
     };
     entries.into_iter().map(one).collect()
@@ -138,8 +167,8 @@ pub(crate) fn read_money(json: &[u8], accounts: &[Account]) -> Result<Vec<(usize
 const MAX_USD: f64 = 1e9;
 
 impl MoneyEntry {
-    fn check(self, path: &str) -> Result<Money, Fault> {
-        let nanodollars = |name: &str, usd: Option<f64>| -> Result<_, Fault> {
+    fn check(self, path: &str) -> Result<Money, Misplaced> {
+        let nanodollars = |name: &str, usd: Option<f64>| -> Result<_, Misplaced> {
             usd.map(|usd| {
                 within(&format!("{path}.{name}"), usd, 0.0, MAX_USD)?;
                 #[expect(clippy::cast_possible_truncation, reason = "at most 1e18, as checked")]
@@ -164,46 +193,65 @@ impl MoneyEntry {
 }
 
 /// Checks accounts one by one and against each other.
-pub(super) fn check_accounts(entries: Vec<AccountEntry>) -> Result<Vec<Account>, Fault> {
+pub(super) fn check_accounts(entries: Vec<AccountEntry>) -> Result<Vec<Account>, Misplaced> {
     if entries.is_empty() {
         return Err(("accounts".to_owned(), "at least one account is needed".to_owned()));
     }
-    let mut accounts: Vec<Account> = Vec::with_capacity(entries.len());
-    let mut keys = BTreeSet::new();
+    let mut keys = HashSet::new();
+    let mut accounts = Vec::with_capacity(entries.len());
     for (index, entry) in entries.into_iter().enumerate() {
         let path = format!("accounts[{index}]");
         let account = check_account(&path, entry)?;
-        if accounts.iter().any(|other| other.name == account.name) {
-            return Err((format!("{path}.name"), format!("`{}` is taken", account.name)));
-        }
         if account.api_keys.iter().any(|key| !keys.insert(key.clone())) {
             return Err((path, "an API key is given twice".to_owned()));
         }
-        let differs = |other: &Account| {
-            other.organization_id == account.organization_id && other.limits != account.limits
-        };
-        if let Some(other) = accounts.iter().find(|other| differs(other)) {
-            let reason = format!("`{}` has other limits for the same organization", other.name);
-            return Err((format!("{path}.limits"), reason));
-        }
-        let has_other_money = |other: &Account| {
-            other.organization_id == account.organization_id
-                && other.money.of_organization() != account.money.of_organization()
-        };
-        if let Some(other) = accounts.iter().find(|other| has_other_money(other)) {
-            let reason = format!("`{}` has other money for the same organization", other.name);
-            return Err((format!("{path}.money"), reason));
-        }
         accounts.push(account);
     }
+    check_shared(&accounts)?;
     Ok(accounts)
 }
 
-fn check_account(path: &str, entry: AccountEntry) -> Result<Account, Fault> {
+/// Checks that names differ, and that accounts agree on what they share.
+fn check_shared(accounts: &[Account]) -> Result<(), Misplaced> {
+    let mut names = HashSet::new();
+    let (mut organizations, mut workspaces) = (HashMap::new(), HashMap::new());
+    for (index, account) in accounts.iter().enumerate() {
+        let fail = |key: &str, reason| Err((format!("accounts[{index}].{key}"), reason));
+        if !names.insert(account.name.as_str()) {
+            return fail("name", format!("`{}` is taken", account.name));
+        }
+        // The others have neither limits nor money of this kind.
+        if account.face != Face::Api {
+            continue;
+        }
+        let organization = account.organization_id.as_str();
+        let other: &Account = organizations.entry(organization).or_insert(account);
+        let reason = |what| format!("`{}` has other {what} for the same organization", other.name);
+        if other.limits != account.limits {
+            return fail("limits", reason("limits"));
+        }
+        if other.money.of_organization() != account.money.of_organization() {
+            return fail("money", reason("money"));
+        }
+        let workspace = (organization, account.workspace_id.as_str());
+        let other: &Account = workspaces.entry(workspace).or_insert(account);
+        let reason = || format!("`{}` has another for the same workspace", other.name);
+        if other.workspace_limits != account.workspace_limits {
+            return fail("workspaceLimits", reason());
+        }
+        if other.money.workspace_spend_limit != account.money.workspace_spend_limit {
+            return fail("money.workspaceSpendLimitUsd", reason());
+        }
+    }
+    Ok(())
+}
+
+fn check_account(path: &str, entry: AccountEntry) -> Result<Account, Misplaced> {
     if entry.name.is_empty() {
         return Err((format!("{path}.name"), "a name is needed".to_owned()));
     }
     let face = entry.face(path)?;
+    entry.check_face(path, &face)?;
     let api_keys: Vec<String> = entry.api_key.into_iter().chain(entry.api_keys).collect();
     if api_keys.is_empty() && !matches!(face, Face::Subscription(_)) {
         return Err((path.to_owned(), "an `apiKey` or `apiKeys` is needed".to_owned()));

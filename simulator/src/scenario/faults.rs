@@ -1,17 +1,18 @@
 //! Faults as the scenario writes them: by rate, by script and by time.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use http::{HeaderName, HeaderValue};
 use serde::Deserialize;
 
 use super::Account;
-use super::file::{Fault, known, read, within};
+use super::file::{Misplaced, known, read, within};
 use crate::catalogue;
 
 /// What goes wrong, and how often.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+#[serde(from = "FaultsEntry")]
 pub(crate) struct Faults {
     /// Share of requests that are answered 529.
     pub(crate) overloaded_rate: f64,
@@ -23,7 +24,31 @@ pub(crate) struct Faults {
 
 impl Default for Faults {
     fn default() -> Self {
-        Self { overloaded_rate: 0.01, error_rate: 0.0, rules: Vec::new() }
+        FaultsEntry::default().into()
+    }
+}
+
+/// The faults, as written.
+#[derive(Debug, Default, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields, default)]
+struct FaultsEntry {
+    overloaded_rate: Option<f64>,
+    error_rate: f64,
+    rules: Option<Vec<Rule>>,
+}
+
+/// Share of requests that are answered 529 where nothing is said: clients must get used to it.
+const OVERLOADED_RATE: f64 = 0.01;
+
+impl From<FaultsEntry> for Faults {
+    fn from(entry: FaultsEntry) -> Self {
+        // Whoever writes rules wants these faults and no others.
+        let default = if entry.rules.is_some() { 0.0 } else { OVERLOADED_RATE };
+        Self {
+            overloaded_rate: entry.overloaded_rate.unwrap_or(default),
+            error_rate: entry.error_rate,
+            rules: entry.rules.unwrap_or_default(),
+        }
     }
 }
 
@@ -62,20 +87,17 @@ pub(crate) struct Rule {
     #[serde(default)]
     pub(crate) error: ErrorEntry,
     /// Of a fault in a stream: the events that are sent before it, pings not counted.
-    #[serde(default)]
-    pub(crate) after_events: usize,
+    after_events: Option<usize>,
     /// Of `slowFirstToken`: how long it takes longer, in simulated seconds.
-    #[serde(default = "half_a_minute")]
-    pub(crate) seconds: f64,
+    delay_seconds: Option<f64>,
 }
 
 const fn all() -> f64 {
     1.0
 }
 
-const fn half_a_minute() -> f64 {
-    30.0
-}
+/// How much longer a slow first token takes: longer than a hasty client waits.
+const DELAY_SECONDS: f64 = 30.0;
 
 /// What an error answer says.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
@@ -157,7 +179,7 @@ pub(crate) enum Name {
 ///
 /// # Errors
 /// The place in the JSON, and what is wrong there.
-pub(crate) fn read_faults(json: &[u8], accounts: &[Account]) -> Result<Faults, Fault> {
+pub(crate) fn read_faults(json: &[u8], accounts: &[Account]) -> Result<Faults, Misplaced> {
     let faults: Faults = read(json)?;
     faults.check("", accounts)?;
     Ok(faults)
@@ -165,7 +187,7 @@ pub(crate) fn read_faults(json: &[u8], accounts: &[Account]) -> Result<Faults, F
 
 impl Faults {
     /// Checks what the shape alone does not say; `path` is a prefix with its dot.
-    pub(super) fn check(&self, path: &str, accounts: &[Account]) -> Result<(), Fault> {
+    pub(super) fn check(&self, path: &str, accounts: &[Account]) -> Result<(), Misplaced> {
         within(&format!("{path}overloadedRate"), self.overloaded_rate, 0.0, 1.0)?;
         let left = 1.0 - self.overloaded_rate;
         within(&format!("{path}errorRate"), self.error_rate, 0.0, left)?;
@@ -181,20 +203,33 @@ impl Faults {
 const MAX_SECONDS: f64 = 86_400.0;
 
 impl Rule {
-    fn check(&self, path: &str, accounts: &BTreeSet<&str>) -> Result<(), Fault> {
+    /// Events that are sent before a fault in a stream.
+    pub(crate) fn after_events(&self) -> usize {
+        self.after_events.unwrap_or(0)
+    }
+
+    /// How much longer a slow first token takes, in simulated time.
+    pub(crate) fn delay(&self) -> Duration {
+        Duration::from_secs_f64(self.delay_seconds.unwrap_or(DELAY_SECONDS))
+    }
+
+    fn check(&self, path: &str, accounts: &BTreeSet<&str>) -> Result<(), Misplaced> {
+        self.check_fault(path)?;
         within(&format!("{path}.rate"), self.rate, 0.0, 1.0)?;
-        within(&format!("{path}.seconds"), self.seconds, 0.0, MAX_SECONDS)?;
+        let delay = self.delay_seconds.unwrap_or(DELAY_SECONDS);
+        within(&format!("{path}.delaySeconds"), delay, 0.0, MAX_SECONDS)?;
         within(&format!("{path}.fromSeconds"), self.from_seconds, 0.0, f64::MAX)?;
         if let Some(until) = self.until_seconds {
             within(&format!("{path}.untilSeconds"), until, self.from_seconds, f64::MAX)?;
         }
-        for name in &self.accounts {
-            known(&format!("{path}.accounts"), name, accounts, "account")?;
+        for (index, name) in self.accounts.iter().enumerate() {
+            known(&format!("{path}.accounts[{index}]"), name, accounts, "account")?;
         }
-        for name in &self.models {
+        for (index, name) in self.models.iter().enumerate() {
             let is_id = catalogue::find(name).is_some_and(|model| model.id == *name);
             if !is_id {
-                known(&format!("{path}.models"), name, &catalogue::classes(), "model class or id")?;
+                let path = format!("{path}.models[{index}]");
+                known(&path, name, &catalogue::classes(), "model class or id")?;
             }
         }
         if let Some(status) = self.error.status {
@@ -207,5 +242,47 @@ impl Rule {
             }
         }
         Ok(())
+    }
+
+    /// Checks that nothing is said that a fault of this kind does not look at.
+    fn check_fault(&self, path: &str) -> Result<(), Misplaced> {
+        let fail = |key: &str, reason: &str| Err((format!("{path}.{key}"), reason.to_owned()));
+        if self.fault.is_mishap() && self.endpoint != Endpoint::Messages {
+            return fail("endpoint", "this fault only ever meets `messages`");
+        }
+        if self.after_events.is_some() && !self.fault.has_place() {
+            return fail("afterEvents", "this fault does not come after some events of a stream");
+        }
+        if self.delay_seconds.is_some() && self.fault != Name::SlowFirstToken {
+            return fail("delaySeconds", "only `slowFirstToken` has a delay");
+        }
+        if self.fault.is_mishap() && self.fault != Name::ErrorEvent {
+            let said = [
+                ("retryAfterSeconds", self.retry_after_seconds.is_some()),
+                ("retryAfterDateSeconds", self.retry_after_date_seconds.is_some()),
+                ("retryAfterMs", self.retry_after_ms.is_some()),
+                ("error", self.error != ErrorEntry::default()),
+            ];
+            if let Some((key, _)) = said.into_iter().find(|(_, is_said)| *is_said) {
+                return fail(key, "this fault is no error answer");
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Name {
+    /// Whether a message is served, and this happens to it on its way.
+    const fn is_mishap(self) -> bool {
+        self.has_place()
+            || matches!(self, Self::SlowFirstToken | Self::WrongContentType | Self::Refusal)
+    }
+
+    /// Whether it happens in a stream after some events.
+    const fn has_place(self) -> bool {
+        matches!(
+            self,
+            Self::ErrorEvent | Self::Drop | Self::Stall | Self::MalformedJson | Self::Truncated
+        )
     }
 }

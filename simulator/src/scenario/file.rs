@@ -14,10 +14,10 @@ use crate::catalogue;
 use crate::draw::Digest;
 
 /// A place in the JSON, and what is wrong there.
-pub(crate) type Fault = (String, String);
+pub(crate) type Misplaced = (String, String);
 
 /// The file.
-#[derive(Debug, Deserialize)]
+#[derive(Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields, default)]
 pub(super) struct File {
     seed: u64,
@@ -83,7 +83,7 @@ impl Default for BatchesEntry {
 const MAX_BATCH_SECONDS: f64 = 864_000.0;
 
 impl BatchesEntry {
-    fn check(&self) -> Result<Pace, Fault> {
+    fn check(&self) -> Result<Pace, Misplaced> {
         within("batches.medianSeconds", self.median_seconds, 0.0, MAX_BATCH_SECONDS)?;
         within("batches.expiredRate", self.expired_rate, 0.0, 1.0)?;
         let median = Duration::from_secs_f64(self.median_seconds);
@@ -96,7 +96,7 @@ const ACCURACY: [(&str, f64); 5] =
     [("haiku", 0.75), ("sonnet", 0.9), ("opus", 0.98), ("fable", 0.99), ("mythos", 0.99)];
 
 /// Reads the JSON.
-pub(super) fn read<T: DeserializeOwned>(json: &[u8]) -> Result<T, Fault> {
+pub(super) fn read<T: DeserializeOwned>(json: &[u8]) -> Result<T, Misplaced> {
     let mut deserializer = serde_json::Deserializer::from_slice(json);
     let file = serde_path_to_error::deserialize(&mut deserializer)
         .map_err(|error| (place(error.path()), error.inner().to_string()))?;
@@ -112,7 +112,7 @@ fn place(path: &serde_path_to_error::Path) -> String {
 
 impl File {
     /// Checks what the shape alone does not say.
-    pub(super) fn check(self) -> Result<Scenario, Fault> {
+    pub(super) fn check(self) -> Result<Scenario, Misplaced> {
         within("timeScale", self.time_scale, 0.001, 1_000_000.0)?;
         check_latency(&self.latency)?;
         within("toolUseRate", self.tool_use_rate, 0.0, 1.0)?;
@@ -157,7 +157,7 @@ fn thousandths(scale: f64) -> u64 {
 /// An hour's latency is a slip of the pen.
 const MAX_LATENCY_SECONDS: f64 = 3600.0;
 
-fn check_latency(latency: &LatencyEntry) -> Result<(), Fault> {
+fn check_latency(latency: &LatencyEntry) -> Result<(), Misplaced> {
     within("latency.medianSeconds", latency.median_seconds, 0.0, MAX_LATENCY_SECONDS)?;
     for (name, &seconds) in &latency.by_model {
         let path = format!("latency.byModel.{name}");
@@ -170,7 +170,7 @@ fn check_latency(latency: &LatencyEntry) -> Result<(), Fault> {
     Ok(())
 }
 
-fn check_answer((hash, answer): (String, String)) -> Result<(Digest, String), Fault> {
+fn check_answer((hash, answer): (String, String)) -> Result<(Digest, String), Misplaced> {
     let fail = |reason: &str| (format!("answers.{hash}"), reason.to_owned());
     let lower = |byte: u8| byte.is_ascii_digit() || matches!(byte, b'a'..=b'f');
     if hash.len() != 64 || !hash.bytes().all(lower) {
@@ -187,7 +187,7 @@ fn check_answer((hash, answer): (String, String)) -> Result<(Digest, String), Fa
     Ok((digest, answer))
 }
 
-pub(super) fn within(path: &str, value: f64, low: f64, high: f64) -> Result<(), Fault> {
+pub(super) fn within(path: &str, value: f64, low: f64, high: f64) -> Result<(), Misplaced> {
     if (low..=high).contains(&value) {
         return Ok(());
     }
@@ -199,7 +199,7 @@ pub(super) fn known(
     name: &str,
     names: &BTreeSet<&str>,
     what: &str,
-) -> Result<(), Fault> {
+) -> Result<(), Misplaced> {
     if names.contains(name) {
         return Ok(());
     }

@@ -5,7 +5,7 @@ use std::num::NonZeroU64;
 
 use serde::{Deserialize, Deserializer};
 
-use super::file::{Fault, known, within};
+use super::file::{Misplaced, known, within};
 use crate::catalogue;
 
 /// The limits in force for one (organisation, limit class); `None` is unlimited.
@@ -41,6 +41,12 @@ const DEFAULT: Rates = Rates {
     acceleration: None,
 };
 
+/// Far beyond every limit of the API; what is computed with it fits.
+pub(super) const MOST: u64 = 1_000_000_000_000;
+
+/// More than a day's worth at once is as good as no limit.
+const MAX_BURST_SECONDS: u64 = 86_400;
+
 /// As the lowest usage tier has it.
 const COUNT_TOKENS_PER_MINUTE: u64 = 2_000;
 
@@ -64,7 +70,8 @@ pub(crate) struct Limits {
     output_tokens_per_minute: Option<Option<NonZeroU64>>,
     pub(crate) by_limit_class: BTreeMap<String, ClassLimits>,
     burst_seconds: Option<NonZeroU64>,
-    acceleration: Option<Acceleration>,
+    #[serde(deserialize_with = "given")]
+    acceleration: Option<Option<Acceleration>>,
     #[serde(deserialize_with = "given")]
     count_tokens_per_minute: Option<Option<NonZeroU64>>,
 }
@@ -104,13 +111,20 @@ impl Limits {
     }
 
     /// Checks what the shape alone does not say.
-    pub(super) fn check(&self, path: &str) -> Result<(), Fault> {
-        if let Some(acceleration) = self.acceleration {
-            within(&format!("{path}.acceleration.growth"), acceleration.growth, 1.0, f64::MAX)?;
+    pub(super) fn check(&self, path: &str) -> Result<(), Misplaced> {
+        if let Some(Some(Acceleration { floor_tokens, growth })) = self.acceleration {
+            at_most(&format!("{path}.acceleration.floorTokens"), floor_tokens, MOST)?;
+            within(&format!("{path}.acceleration.growth"), growth, 1.0, f64::MAX)?;
         }
-        self.by_limit_class.keys().try_for_each(|class| {
+        let burst = self.burst_seconds.map_or(0, NonZeroU64::get);
+        at_most(&format!("{path}.burstSeconds"), burst, MAX_BURST_SECONDS)?;
+        let counts = self.count_tokens_per_minute.flatten().map_or(0, NonZeroU64::get);
+        at_most(&format!("{path}.countTokensPerMinute"), counts, MOST)?;
+        self.general().check(path)?;
+        self.by_limit_class.iter().try_for_each(|(class, limits)| {
             let path = format!("{path}.byLimitClass.{class}");
-            known(&path, class, &catalogue::limit_classes(), "limit class")
+            known(&path, class, &catalogue::limit_classes(), "limit class")?;
+            limits.check(&path)
         })
     }
 
@@ -120,7 +134,7 @@ impl Limits {
             class.lay_over(rates);
         }
         rates.burst_seconds = self.burst_seconds.map_or(rates.burst_seconds, NonZeroU64::get);
-        rates.acceleration = self.acceleration.or(rates.acceleration);
+        rates.acceleration = self.acceleration.unwrap_or(rates.acceleration);
     }
 
     const fn general(&self) -> ClassLimits {
@@ -133,6 +147,18 @@ impl Limits {
 }
 
 impl ClassLimits {
+    fn check(&self, path: &str) -> Result<(), Misplaced> {
+        for (name, limit) in [
+            ("requestsPerMinute", self.requests_per_minute),
+            ("inputTokensPerMinute", self.input_tokens_per_minute),
+            ("outputTokensPerMinute", self.output_tokens_per_minute),
+        ] {
+            let limit = limit.flatten().map_or(0, NonZeroU64::get);
+            at_most(&format!("{path}.{name}"), limit, MOST)?;
+        }
+        Ok(())
+    }
+
     fn lay_over(&self, rates: &mut Rates) {
         let lay = |under: &mut Option<u64>, over: Option<Option<NonZeroU64>>| {
             if let Some(over) = over {
@@ -145,11 +171,19 @@ impl ClassLimits {
     }
 }
 
+pub(super) fn at_most(path: &str, value: u64, most: u64) -> Result<(), Misplaced> {
+    if value <= most {
+        return Ok(());
+    }
+    Err((path.to_owned(), format!("{value} is more than {most}")))
+}
+
 /// Tells `null` from absent: a present key is `Some`, whatever its value.
 #[expect(clippy::option_option, reason = "absent inherits, null lifts the limit")]
-fn given<'de, D>(deserializer: D) -> Result<Option<Option<NonZeroU64>>, D::Error>
+fn given<'de, D, T>(deserializer: D) -> Result<Option<Option<T>>, D::Error>
 where
     D: Deserializer<'de>,
+    T: Deserialize<'de>,
 {
     Option::deserialize(deserializer).map(Some)
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::Account;
-use super::file::{Fault, within};
+use super::file::{Misplaced, within};
 use crate::oauth::{Config, Terms};
 
 /// How signing in works.
@@ -40,22 +40,22 @@ impl Default for OAuthEntry {
 const MAX_SECONDS: f64 = 315_360_000.0;
 
 impl OAuthEntry {
-    pub(super) fn check(self, accounts: &[Account]) -> Result<Config, Fault> {
+    pub(super) fn check(self, accounts: &[Account]) -> Result<Config, Misplaced> {
         let lifetime = |name: &str, seconds: u64| {
             #[expect(clippy::cast_precision_loss, reason = "compared with a small number")]
             within(&format!("oauth.{name}"), seconds as f64, 1.0, MAX_SECONDS)?;
-            Ok::<_, Fault>(Duration::from_secs(seconds))
+            Ok::<_, Misplaced>(Duration::from_secs(seconds))
         };
         let terms = Terms {
             access_lifetime: lifetime("accessTokenSeconds", self.access_token_seconds)?,
             refresh_lifetime: lifetime("refreshTokenSeconds", self.refresh_token_seconds)?,
             rotates: self.rotates_refresh_tokens,
         };
-        let rule = |(rule, name): (String, String)| -> Result<_, Fault> {
+        let rule = |(rule, name): (String, String)| -> Result<_, Misplaced> {
             let index = accounts.iter().position(|account| account.name == name);
-            let fault =
+            let misplaced =
                 || (format!("oauth.federationRules.{rule}"), format!("`{name}` is no account"));
-            Ok((rule.clone(), index.ok_or_else(fault)?))
+            Ok((rule.clone(), index.ok_or_else(misplaced)?))
         };
         Ok(Config {
             client_id: self.client_id,

@@ -205,6 +205,33 @@ async fn a_workspace_may_have_less_than_its_organization() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn accounts_of_one_workspace_share_its_limits() {
+    let organization = "3f0c9a2b-0000-4000-8000-000000000001";
+    let account = |name: &str, workspace: &str| {
+        json!({"name": name, "apiKey": name, "organizationId": organization,
+        "workspaceId": workspace, "workspaceLimits": {"requestsPerMinute": 1}})
+    };
+    let accounts = [account("x", "wrkspc_1"), account("y", "wrkspc_1"), account("z", "wrkspc_2")];
+    let simulator = simulator(json!({"accounts": accounts}));
+    let ask = async |key: &str| send(&simulator, signed(key, &saying("Hi"))).await.status;
+    assert_eq!(ask("x").await, 200);
+    assert_eq!(ask("y").await, 429);
+    assert_eq!(ask("z").await, 200);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_growth_of_an_account_s_own_limits_can_be_lifted() {
+    let mut limits = limited(Value::Null, Value::Null, Value::Null);
+    limits["acceleration"] = json!({"floorTokens": 10, "growth": 1});
+    let accounts = json!([{"name": "x", "apiKey": "x"},
+        {"name": "y", "apiKey": "y", "limits": {"acceleration": null}}]);
+    let simulator = simulator(json!({"limits": limits, "accounts": accounts}));
+    let ask = async |key: &str| send(&simulator, signed(key, &saying("Hello there"))).await.status;
+    assert_eq!((ask("x").await, ask("x").await, ask("x").await), (200, 429, 429));
+    assert_eq!((ask("y").await, ask("y").await, ask("y").await), (200, 200, 200));
+}
+
+#[tokio::test(start_paused = true)]
 async fn input_may_only_grow_so_fast() {
     let mut limits = limited(Value::Null, Value::Null, Value::Null);
     limits["acceleration"] = json!({"floorTokens": 1_000, "growth": 2});

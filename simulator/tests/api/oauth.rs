@@ -199,6 +199,23 @@ async fn tests_can_expire_and_revoke_what_a_user_holds() {
     assert_eq!(hook("expire", json!({"mail": "a@example.com"})).await.status, 400);
 }
 
+#[tokio::test]
+async fn who_asks_for_what_is_not_there_is_told_what_is() {
+    let simulator = simulator(json!({}));
+    let ask = async |method: &str, path: &str| {
+        let method = Method::from_bytes(method.as_bytes()).unwrap();
+        send(&simulator, Call { method, ..to(path, &json!({})) }).await
+    };
+    let (status, _, message) = error_of(&ask("GET", "/_sim/nothing").await);
+    assert_eq!(status, 404);
+    let (_, paths) = message.strip_suffix('.').unwrap().split_once("there are ").unwrap();
+    assert_eq!(paths.matches("/_sim/oauth/").count(), 3, "{paths}");
+    for listed in paths.split(", ") {
+        let (method, path) = listed.split_once(' ').unwrap();
+        assert_ne!(ask(method, path).await.status, 404, "{listed}");
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_throttled_token_endpoint_says_when_to_come_again() {
     let simulator = simulator(json!({}));

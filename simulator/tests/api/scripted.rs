@@ -1,5 +1,6 @@
 //! Faults by script, by rate and by time.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
@@ -148,6 +149,37 @@ async fn a_rate_meets_its_share_whatever_the_order() {
     assert_eq!(statuses(&mut (0..500).rev()).await, forwards);
 }
 
+#[tokio::test]
+async fn which_counts_fail_depends_on_what_is_counted_and_on_nothing_else() {
+    let outcomes = async |disturbs: bool, order: &mut dyn Iterator<Item = u32>| {
+        let simulator =
+            with_rule(json!({"fault": "error", "endpoint": "countTokens", "rate": 0.3}));
+        let mut outcomes = BTreeMap::new();
+        for n in order {
+            let mut body = saying(&n.to_string());
+            body.as_object_mut().unwrap().remove("max_tokens");
+            let mut story = Vec::new();
+            for _ in 0..3 {
+                let mut count = signed(KEY, &body);
+                count.path = "/v1/messages/count_tokens".into();
+                story.push(send(&simulator, count).await.status);
+                if disturbs {
+                    let mut books = call(&[], "");
+                    (books.method, books.path) = (Method::GET, "/_sim/books".into());
+                    send(&simulator, books).await;
+                }
+            }
+            outcomes.insert(n, story);
+        }
+        outcomes
+    };
+    let forwards = outcomes(false, &mut (0..60)).await;
+    let mut firsts = forwards.values().filter(|story| story[0] == 500);
+    assert!(firsts.clone().count() > 5);
+    assert!(firsts.any(|story| story.contains(&200)), "another count draws again");
+    assert_eq!(outcomes(true, &mut (0..60).rev()).await, forwards);
+}
+
 /// A streamed answer up to where it breaks.
 async fn streamed(simulator: &Simulator) -> (Vec<u8>, Option<TransportError>) {
     let body = request(json!({"stream": true}));
@@ -246,7 +278,7 @@ async fn an_event_with_malformed_json_is_followed_by_the_rest() {
 
 #[tokio::test(start_paused = true)]
 async fn a_first_token_can_be_slow() {
-    let simulator = with_rule(json!({"fault": "slowFirstToken", "seconds": 90}));
+    let simulator = with_rule(json!({"fault": "slowFirstToken", "delaySeconds": 90}));
     let start = tokio::time::Instant::now();
     let heard = post(&simulator, &saying("Hi")).await;
     assert_eq!((heard.status, start.elapsed().as_secs()), (200, 90));
@@ -276,14 +308,25 @@ async fn faults_can_be_changed_while_it_runs_and_a_bad_change_changes_nothing() 
     for (body, place) in [
         (json!({"overloadedRate": 2}), "overloadedRate: 2 is not between 0 and 1"),
         (json!({"rules": [{"fault": "nonsense"}]}), "rules[0].fault: unknown variant `nonsense`"),
-        (json!({"rules": [{"fault": "drop", "accounts": ["z"]}]}), "rules[0].accounts: `z` is no"),
-        (json!({"rules": [{"fault": "drop", "models": ["gpt"]}]}), "rules[0].models: `gpt` is no"),
+        (
+            json!({"rules": [{"fault": "drop", "accounts": ["z"]}]}),
+            "rules[0].accounts[0]: `z` is no",
+        ),
+        (
+            json!({"rules": [{"fault": "drop", "models": ["gpt"]}]}),
+            "rules[0].models[0]: `gpt` is no",
+        ),
     ] {
         let heard = put(body).await;
         let message = heard.json()["error"]["message"].as_str().unwrap().to_owned();
         assert!(heard.status == 400 && message.starts_with(place), "{message}");
     }
     assert_eq!(post(&simulator, &saying("Hi")).await.status, 500);
+    let none = json!({"rules": []});
+    assert_eq!(put(none).await.status, 204);
+    for n in 0..500 {
+        assert_eq!(post(&simulator, &saying(&n.to_string())).await.status, 200, "no 529 either");
+    }
     assert_eq!(put(json!({"overloadedRate": 0})).await.status, 204);
     assert_eq!(post(&simulator, &saying("Hi")).await.status, 200);
 }
