@@ -60,7 +60,7 @@ impl Generation {
     /// Charges what is made: output to the limits now, all of it to the bill at the end.
     pub(crate) fn produce(&mut self, made: Made) {
         self.tokens.input += made.found;
-        self.extra += search::NANODOLLARS * i64::try_from(made.searches).unwrap_or(0);
+        self.extra += search::price(made.searches);
         if made.output > 0 {
             self.tokens.output += made.output;
             let (at, tokens) = (self.core.clock.now(), made.output);

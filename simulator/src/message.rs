@@ -59,6 +59,11 @@ const MAX_DELTAS: usize = 10;
 /// Tokens of a delta, while there are fewer than the most.
 const TOKENS_A_DELTA: u64 = 8;
 
+/// The id of a message.
+pub(crate) fn message_id(draws: Draws) -> String {
+    format!("msg_01{}", draws.id("message", 22))
+}
+
 /// The answer in one body.
 pub(crate) fn whole(heading: Heading<'_>, said: &Said) -> Vec<u8> {
     let content: Vec<_> = said.blocks.iter().map(Content::whole).collect();

@@ -6,7 +6,7 @@ use crate::draw::Draws;
 use crate::estimate;
 
 /// Nanodollars of a search, beside its tokens: ten dollars a thousand.
-pub(crate) const NANODOLLARS: i64 = 10_000_000;
+const NANODOLLARS: i64 = 10_000_000;
 
 /// Most pages that a search finds.
 const MAX_PAGES: u64 = 3;
@@ -41,4 +41,9 @@ pub(crate) fn pages(draws: Draws) -> Vec<Page> {
         page_age: Some("November 1, 2026"),
     };
     (1..=count).map(page).collect()
+}
+
+/// What searches cost in nanodollars, beside their tokens.
+pub(crate) fn price(searches: u64) -> i64 {
+    i64::try_from(searches).unwrap_or(i64::MAX).saturating_mul(NANODOLLARS)
 }

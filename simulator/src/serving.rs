@@ -13,7 +13,7 @@ use crate::draw::Draws;
 use crate::faults::MishapKind;
 use crate::generation::Generation;
 use crate::limiter::Caller;
-use crate::message::{Heading, Made, Piece, pieces, whole};
+use crate::message::{Heading, Made, Piece, message_id, pieces, whole};
 use crate::mishap;
 use crate::request::Ask;
 use crate::response::Response;
@@ -49,7 +49,7 @@ fn generate(
     if mishap == Some(&MishapKind::Refusal) {
         said.stop = Stop::Refusal;
     }
-    let id = format!("msg_01{}", draws.id("message", 22));
+    let id = message_id(draws);
     let diagnosis = ask
         .inquiry
         .clone()

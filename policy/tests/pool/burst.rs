@@ -1,32 +1,16 @@
-//! A crowd behind one limit: a burst of failures makes the waiters look around once, not each time.
-
-use std::collections::BTreeMap;
-use std::time::Instant;
+//! A crowd behind one limit, and a burst of failures before it.
 
 use chrono::{DateTime, TimeDelta};
 use polpo_policy::failure::Failure;
 use polpo_policy::id::{LeaseId, Ticket};
 use polpo_policy::limits::Timestamp;
 use polpo_policy::pool::seat::Ladders;
-use polpo_policy::pool::{Alternative, Command, Event, Pool, Request, Verdict};
+use polpo_policy::pool::{Command, Event, Pool, Verdict};
+
+use crate::wanting;
 
 const LEASES: u64 = 1000;
 const WAITERS: u64 = 2000;
-
-fn request(classes: &[&str]) -> Request {
-    let alternatives = classes.iter().map(|&class| Alternative {
-        provider: "a".into(),
-        class: class.into(),
-        pin: None,
-    });
-    Request {
-        agent: "agent".into(),
-        alternatives: alternatives.collect(),
-        avoid: BTreeMap::new(),
-        not_before: None,
-        deadline: None,
-    }
-}
 
 fn limited(until: Timestamp) -> Verdict {
     Verdict::Failed(Failure::Limited { until: Some(until), dimension: None })
@@ -52,12 +36,13 @@ fn crowd(slots: u32) -> Pool {
 }
 
 fn ask(pool: &mut Pool, ticket: u64, classes: &[&str]) -> Vec<Command> {
-    let event = Event::Requested { ticket: Ticket(ticket), request: request(classes) };
+    let specs: Vec<_> = classes.iter().map(|&class| ("a", class)).collect();
+    let event = Event::Requested { ticket: Ticket(ticket), request: wanting(&specs) };
     pool.apply(DateTime::UNIX_EPOCH, event)
 }
 
 #[test]
-fn a_burst_of_limit_failures_before_a_crowd_is_cheap() {
+fn a_burst_of_limit_failures_before_a_crowd_serves_nobody_and_loses_nobody() {
     let (mut pool, start) = (crowd(1001), DateTime::UNIX_EPOCH);
     for ticket in 1..=LEASES {
         assert_eq!(ask(&mut pool, ticket, &["sonnet"]).len(), 1);
@@ -69,13 +54,8 @@ fn a_burst_of_limit_failures_before_a_crowd_is_cheap() {
     for ticket in 1..=WAITERS {
         let _ = ask(&mut pool, LEASES + 1 + ticket, &["sonnet", "haiku"]);
     }
-    #[expect(clippy::disallowed_methods, reason = "how long a decision takes, not when it is made")]
-    let began = Instant::now();
+    // If everyone looked around again each time, this would take a quarter of a minute.
     let commands = burst(&mut pool, start, TimeDelta::seconds(60));
-    let took = began.elapsed();
-    println!("{LEASES} failures before {WAITERS} waiters: {took:?}");
-    // Tens of milliseconds; when everyone looked again each time, it was a quarter of a minute.
-    assert!(took.as_secs() < 5, "{took:?}");
     assert!(commands.is_empty(), "nothing can be served");
     assert_eq!(pool.queued() as u64, WAITERS - 1);
 }

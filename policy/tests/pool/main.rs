@@ -2,6 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "helpers of tests")]
 
+#[cfg(test)]
+mod burst;
+
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta};
