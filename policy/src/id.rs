@@ -71,6 +71,15 @@ name! {
     OrganizationId
 }
 
+name! {
+    /// A workspace of an organisation, as the `anthropic-workspace-id` header names it.
+    WorkspaceId
+}
+name! {
+    /// A conversation, whose turns share a prompt cache.
+    SessionId
+}
+
 impl OrganizationId {
     /// The id as people read it: its first eight characters.
     #[must_use]

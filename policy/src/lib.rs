@@ -3,6 +3,7 @@
 pub mod budget;
 pub mod expect;
 pub mod failure;
+pub mod health;
 pub mod id;
 pub mod ladder;
 pub mod limits;

@@ -2,6 +2,8 @@
 
 use chrono::{DateTime, TimeDelta, Utc};
 
+use crate::id::{OrganizationId, WorkspaceId};
+
 /// A point in time.
 pub type Timestamp = DateTime<Utc>;
 
@@ -58,6 +60,17 @@ pub struct LimitReading {
     pub remaining: u64,
     /// When it is full again.
     pub reset: Option<Timestamp>,
+}
+
+/// What the headers of an answer tell of who answered, and of its limits.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Reading {
+    /// The organisation behind the profile.
+    pub organization: Option<OrganizationId>,
+    /// The workspace of the profile.
+    pub workspace: Option<WorkspaceId>,
+    /// The limits, where the answer carries them.
+    pub limits: Vec<LimitReading>,
 }
 
 /// The longest wait believed when it comes as a number of seconds; a date is believed as it is
