@@ -4,6 +4,7 @@ pub mod credential;
 pub mod error;
 pub mod http;
 pub mod meter;
+pub mod oauth;
 pub mod sse;
 pub mod transport;
 pub mod wire;

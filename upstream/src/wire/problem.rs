@@ -108,7 +108,7 @@ impl Problem {
 const SECRET_CHARS: usize = 40;
 
 /// A message without what may be a credential that upstream, or a proxy, quotes back at us.
-fn redacted(message: &str) -> String {
+pub(crate) fn redacted(message: &str) -> String {
     let in_key = |c: char| c.is_ascii_alphanumeric() || "+/=_-".contains(c);
     let mut text = String::with_capacity(message.len());
     let mut rest = message;

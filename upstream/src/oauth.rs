@@ -1,0 +1,153 @@
+//! Signing in with OAuth: the authorization code flow with PKCE, and renewing tokens.
+//!
+//! Every address, id, scope and extra header comes from a configuration.
+
+mod error;
+mod grant;
+mod login;
+mod paste;
+mod settings;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::StreamExt as _;
+use http::header::{ACCEPT, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, Method};
+use polpo_policy::limits::Timestamp;
+use serde_json::{Value, json};
+use tokio::time::timeout;
+
+use crate::credential::{Credential, extra_headers};
+use crate::error::TransportError;
+use crate::transport::{Call, Transport};
+
+pub use error::OAuthError;
+pub use grant::Grant;
+pub use login::Login;
+pub use paste::{Code, PasteError};
+pub use settings::{InvalidUrl, OAuthSettings, split_url};
+
+/// From the first byte of a request to the last of its answer: a person, or a task, waits for it.
+const DEADLINE: Duration = Duration::from_secs(30);
+
+/// Bytes of an answer: tokens have a few kilobytes where they are long.
+const MOST_BYTES: usize = 64 * 1024;
+
+/// Takes codes and refresh tokens to the provider.
+#[derive(Clone)]
+pub struct OAuthClient {
+    settings: OAuthSettings,
+    token: Arc<dyn Transport>,
+    profile: Arc<dyn Transport>,
+}
+
+impl OAuthClient {
+    /// A client whose transport leads to the origin of the token URL, see [`split_url`].
+    pub fn new(settings: OAuthSettings, transport: Arc<dyn Transport>) -> Self {
+        Self { settings, profile: Arc::clone(&transport), token: transport }
+    }
+
+    /// With another transport for the profile URL, where that has an origin of its own.
+    #[must_use]
+    pub fn with_profile(self, profile: Arc<dyn Transport>) -> Self {
+        Self { profile, ..self }
+    }
+
+    /// Takes the code of a login for tokens.
+    ///
+    /// # Errors
+    /// When there are none; a code that was refused is worth nothing any more.
+    pub async fn exchange(
+        &self,
+        login: &Login,
+        code: &Code,
+        now: Timestamp,
+    ) -> Result<Grant, OAuthError> {
+        let fields = json!({
+            "grant_type": "authorization_code",
+            "client_id": self.settings.client_id,
+            "code": code.expose(),
+            "state": login.state,
+            "redirect_uri": login.redirect_uri,
+            "code_verifier": login.verifier,
+        });
+        self.grant(&fields, now).await
+    }
+
+    /// Takes a refresh token for the next access token. It may work only once: keep the one that
+    /// comes before anything else is done.
+    ///
+    /// # Errors
+    /// When there is none; [`OAuthError::is_final`] says whether to try again. After an answer that
+    /// was lost on its way, the token may be used up.
+    pub async fn refresh(&self, refresh_token: &str, now: Timestamp) -> Result<Grant, OAuthError> {
+        let fields = json!({
+            "grant_type": "refresh_token",
+            "client_id": self.settings.client_id,
+            "refresh_token": refresh_token,
+        });
+        self.grant(&fields, now).await
+    }
+
+    /// Asks for the e-mail address of the account that an access token belongs to; `None` if the
+    /// settings have no profile URL, or the profile no address.
+    ///
+    /// # Errors
+    /// When the profile cannot be read. That says nothing of the refresh token.
+    pub async fn email(&self, access: &str) -> Result<Option<String>, OAuthError> {
+        let Some(url) = &self.settings.profile_url else { return Ok(None) };
+        let (_, path) = split_url(url)?;
+        let headers = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static(JSON))]);
+        let call = Call { method: Method::GET, path, headers, body: Bytes::new() };
+        let call = Credential::oauth(access, &self.settings.call_headers)?.sign(call);
+        let answer = ask(&*self.profile, call, None).await?;
+        let profile: Value = serde_json::from_slice(&answer.body)
+            .map_err(|_| OAuthError::Faulty { status: answer.status })?;
+        Ok(grant::email(&profile))
+    }
+
+    async fn grant(&self, fields: &Value, now: Timestamp) -> Result<Grant, OAuthError> {
+        let (_, path) = split_url(&self.settings.token_url)?;
+        let mut headers = extra_headers(&self.settings.token_headers)?;
+        for name in [ACCEPT, CONTENT_TYPE] {
+            headers.insert(name, HeaderValue::from_static(JSON));
+        }
+        let body = fields.to_string().into();
+        let call = Call { method: Method::POST, path, headers, body };
+        let answer = ask(&*self.token, call, Some(now)).await?;
+        Grant::from_answer(answer.status, &answer.body, now)
+    }
+}
+
+const JSON: &str = "application/json";
+
+/// A success, read to its end.
+struct Answer {
+    status: u16,
+    body: Vec<u8>,
+}
+
+async fn ask(
+    transport: &dyn Transport,
+    call: Call,
+    now: Option<Timestamp>,
+) -> Result<Answer, OAuthError> {
+    let answer = async {
+        let mut reply = transport.send(call).await?;
+        let mut body = Vec::new();
+        while let Some(chunk) = reply.body.next().await {
+            let chunk = chunk?;
+            if body.len() + chunk.len() > MOST_BYTES {
+                return Err(OAuthError::Faulty { status: reply.status.as_u16() });
+            }
+            body.extend_from_slice(&chunk);
+        }
+        if !reply.status.is_success() {
+            return Err(OAuthError::from_answer(reply.status, &reply.headers, &body, now));
+        }
+        Ok(Answer { status: reply.status.as_u16(), body })
+    };
+    timeout(DEADLINE, answer).await.unwrap_or(Err(OAuthError::Unreachable(TransportError::Idle)))
+}
