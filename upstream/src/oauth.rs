@@ -77,7 +77,8 @@ impl OAuthClient {
     }
 
     /// Takes a refresh token for the next access token. It may work only once: keep the one that
-    /// comes before anything else is done.
+    /// comes before anything else is done, and let the request end: a new token that nobody waited
+    /// for is lost.
     ///
     /// # Errors
     /// When there is none; [`OAuthError::is_final`] says whether to try again. After an answer that
@@ -151,3 +152,6 @@ async fn ask(
     };
     timeout(DEADLINE, answer).await.unwrap_or(Err(OAuthError::Unreachable(TransportError::Idle)))
 }
+
+#[cfg(test)]
+mod tests;

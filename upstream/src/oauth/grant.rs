@@ -104,3 +104,89 @@ fn lifetime(expires_in: &Value) -> Duration {
     let seconds = seconds.clamp(SHORTEST_SECONDS, LONGEST_SECONDS);
     Duration::from_secs_f64(seconds - MARGIN_SECONDS.min(seconds * MARGIN_SHARE))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    const NOW: Timestamp = Timestamp::UNIX_EPOCH;
+
+    fn read(answer: &Value) -> Result<Grant, OAuthError> {
+        Grant::from_answer(200, answer.to_string().as_bytes(), NOW)
+    }
+
+    /// For how many milliseconds a token is used.
+    fn millis(expires_in: &Value) -> i64 {
+        let grant = read(&json!({"access_token": "a", "expires_in": expires_in})).unwrap();
+        grant.expires.timestamp_millis()
+    }
+
+    #[test]
+    fn an_answer_is_read_in_full() {
+        let answer = json!({
+            "access_token": "sk-ant-oat01-marked", "refresh_token": "sk-ant-ort01-marked",
+            "token_type": "Bearer", "expires_in": 28_800, "scope": "user:inference",
+            "organization": {"uuid": "o-1", "name": "O"},
+            "account": {"uuid": "a-1", "email_address": "a@example.com"},
+        });
+        let grant = read(&answer).unwrap();
+        assert_eq!(grant.access, "sk-ant-oat01-marked");
+        assert_eq!(grant.refresh.as_deref(), Some("sk-ant-ort01-marked"));
+        assert_eq!(grant.expires, NOW + Duration::from_secs(28_500));
+        assert_eq!(grant.email.as_deref(), Some("a@example.com"));
+        assert_eq!(grant.account.as_deref(), Some("a-1"));
+        assert_eq!(grant.organization.as_deref(), Some("o-1"));
+        assert!(!format!("{grant:?}").contains("marked"));
+    }
+
+    #[test]
+    fn what_is_not_needed_may_be_missing_or_odd() {
+        let odd = json!({
+            "access_token": "a", "refresh_token": "", "account": [], "organization": "o",
+            "email": "two\nlines@example.com",
+        });
+        for answer in [odd, json!({"access_token": "a", "refresh_token": null})] {
+            let grant = read(&answer).unwrap();
+            assert_eq!((grant.access.as_str(), &grant.refresh, &grant.email), ("a", &None, &None));
+            assert_eq!(grant.expires, NOW + Duration::from_secs(3300));
+        }
+    }
+
+    #[test]
+    fn what_holds_no_bearer_token_is_of_no_use() {
+        for body in ["", "[]", "{}", r#"{"access_token": ""}"#, r#"{"access_token": 1}"#] {
+            let error = Grant::from_answer(200, body.as_bytes(), NOW).unwrap_err();
+            assert_eq!(error, OAuthError::Faulty { status: 200 }, "{body}");
+        }
+        for (kind, is_bearer) in [("bearer", true), ("BEARER", true), ("mac", false)] {
+            let grant = read(&json!({"access_token": "a", "token_type": kind}));
+            assert_eq!(grant.is_ok(), is_bearer, "{kind}");
+        }
+        let odd = read(&json!({"access_token": "a", "token_type": 1}));
+        assert_eq!(odd, Err(OAuthError::NotBearer));
+    }
+
+    #[test]
+    fn a_token_is_renewed_five_minutes_or_a_tenth_of_its_life_before_it_ends() {
+        for (expires_in, expected) in [
+            (json!(28_800), 28_500_000),
+            (json!(3_001), 2_701_000),
+            (json!(600), 540_000),
+            (json!(8), 7_200),
+            (json!("600"), 540_000),
+            (json!(600.5), 540_450),
+            // What cannot be a life is taken for the nearest that can.
+            (json!(0), 900),
+            (json!(-5), 900),
+            (json!(1e300), 366 * 86_400_000 - 300_000),
+            (json!("inf"), 366 * 86_400_000 - 300_000),
+            // What is no number, for none.
+            (json!("NaN"), 3_300_000),
+            (json!("soon"), 3_300_000),
+            (json!({}), 3_300_000),
+        ] {
+            assert_eq!(millis(&expires_in), expected, "{expires_in}");
+        }
+    }
+}

@@ -84,20 +84,8 @@ fn random() -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::settings;
     use super::*;
-
-    fn settings() -> OAuthSettings {
-        OAuthSettings {
-            client_id: "a client".to_owned(),
-            authorize_url: "https://a.example/oauth/authorize".to_owned(),
-            token_url: "https://a.example/v1/oauth/token".to_owned(),
-            redirect_uri: "https://a.example/oauth/code/callback".to_owned(),
-            scopes: vec!["user:profile".to_owned(), "user:inference".to_owned()],
-            token_headers: vec![],
-            call_headers: vec![],
-            profile_url: None,
-        }
-    }
 
     #[test]
     fn the_challenge_is_the_one_of_the_example_in_rfc_7636() {
