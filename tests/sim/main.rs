@@ -19,6 +19,8 @@ mod metrics;
 #[cfg(test)]
 mod money;
 #[cfg(test)]
+mod oauth;
+#[cfg(test)]
 mod rejected;
 #[cfg(test)]
 mod repeat;
