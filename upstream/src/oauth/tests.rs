@@ -28,8 +28,6 @@ pub(super) fn settings() -> OAuthSettings {
 /// How a server answers.
 enum Act {
     Say(u16, String),
-    /// Sends bytes without an end.
-    Flood,
     /// Sends a byte a second without an end.
     Drip,
     Hang,
@@ -64,14 +62,12 @@ impl Transport for Server {
             let status = StatusCode::from_u16(status).unwrap();
             Ok(Reply { status, headers: HeaderMap::new(), body })
         };
+        let piece = |bytes: &[u8]| Ok(Bytes::copy_from_slice(bytes));
         Box::pin(async move {
             match act {
                 Act::Say(status, body) => {
-                    reply(status, Box::pin(stream::iter([Ok(Bytes::from(body))])))
-                }
-                Act::Flood => {
-                    let chunk = Bytes::from_static(&[b' '; 1024]);
-                    reply(200, Box::pin(stream::repeat(Ok(chunk))))
+                    let chunks: Vec<_> = body.into_bytes().chunks(1000).map(piece).collect();
+                    reply(status, Box::pin(stream::iter(chunks)))
                 }
                 Act::Drip => {
                     let drops = stream::unfold((), |()| async {
@@ -156,11 +152,22 @@ async fn an_answer_that_does_not_come_or_does_not_end_is_given_up() {
         (Act::Hang, OAuthError::Unreachable(TransportError::Idle)),
         (Act::Drip, OAuthError::Unreachable(TransportError::Idle)),
         (Act::Fail(broken), OAuthError::Unreachable(broken)),
-        (Act::Flood, OAuthError::Faulty { status: 200 }),
     ] {
         let client = OAuthClient::new(settings(), Server::new([act]));
         let error = client.refresh("r", NOW).await.unwrap_err();
         assert_eq!((error.is_final(), error), (false, expected));
+    }
+}
+
+#[tokio::test]
+async fn an_answer_is_read_as_far_as_tokens_can_reach() {
+    for (length, expected) in
+        [(MOST_BYTES, Ok(())), (MOST_BYTES + 1, Err(OAuthError::Faulty { status: 200 }))]
+    {
+        let tokens = tokens().to_string();
+        let answer = tokens.clone() + &" ".repeat(length - tokens.len());
+        let client = OAuthClient::new(settings(), Server::new([Act::Say(200, answer)]));
+        assert_eq!(client.refresh("r", NOW).await.map(|_| ()), expected);
     }
 }
 
