@@ -58,7 +58,7 @@ impl OAuthClient {
     /// Takes the code of a login for tokens.
     ///
     /// # Errors
-    /// When there are none; a code that was refused is worth nothing any more.
+    /// When there are none.
     pub async fn exchange(
         &self,
         login: &Login,
