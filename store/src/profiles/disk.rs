@@ -9,7 +9,7 @@ use chrono::Utc;
 
 use super::error::ProfileFileError as Error;
 
-/// The most that is read, in bytes: a hundred times ten thousand profiles.
+/// The most that is read, in bytes: tens of thousands of profiles and all that is known of them.
 const MAX_LENGTH: u64 = 64 << 20;
 /// The most links that are followed, Linux's bound.
 const MAX_LINKS: usize = 40;
@@ -46,21 +46,23 @@ pub(super) fn make_private(
         return Err(Error::Foreign { path: path.into(), owner: metadata.uid(), user });
     }
     let mode = metadata.mode() & 0o7777;
-    let at = path.display();
-    if mode & 0o077 == 0 {
-    } else if mode & 0o1000 != 0 {
-        warnings.push(format!("{at} is a directory for everyone; name another --state-dir"));
-    } else if let Err(error) = fs::set_permissions(path, PermissionsExt::from_mode(mode & 0o700)) {
-        warnings.push(format!(
-            "{at} is open to other users (mode {mode:03o}) and cannot be made private: {error}"
-        ));
-    } else {
-        warnings.push(format!(
-            "{at} was open to other users (mode {mode:03o}) and has been made private; \
-             if that was not on purpose, replace the keys in it"
-        ));
+    if mode & 0o077 != 0 {
+        warnings.push(closed(path, mode));
     }
     Ok(Some(metadata))
+}
+
+/// Takes the rights of other users away, and says what came of it.
+fn closed(path: &Path, mode: u32) -> String {
+    let at = path.display();
+    // Others need such a directory, as `/tmp`, to stay as it is.
+    if mode & 0o1000 != 0 {
+        return format!("{at} is a directory for everyone; name another --state-dir");
+    }
+    match fs::set_permissions(path, PermissionsExt::from_mode(mode & 0o700)) {
+        Ok(()) => format!("{at} was open to other users (mode {mode:03o}); it was made private"),
+        Err(error) => format!("{at} is open to other users (mode {mode:03o}): {error}; chmod it"),
+    }
 }
 
 /// Whether a file of `owner` may hold the secrets of `user`.
@@ -106,8 +108,8 @@ pub(super) fn make_directory(path: &Path) -> Result<(), Error> {
 pub(super) fn lock(path: &Path, name: &str) -> Result<File, Error> {
     let lock = directory_of(path).join("locks").join(name);
     make_directory(directory_of(&lock))?;
-    let options = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).clone();
-    let file = options.open(&lock).map_err(io_error(&lock, "locked"))?;
+    let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&lock);
+    let file = file.map_err(io_error(&lock, "locked"))?;
     while let Err(error) = file.lock() {
         if error.kind() != ErrorKind::Interrupted {
             return Err(io_error(&lock, "locked")(error));

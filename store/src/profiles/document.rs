@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use chrono::{DateTime, SecondsFormat, Utc};
 use polpo_policy::health::Health;
-use polpo_policy::id::ProfileId;
+use polpo_policy::id::{LimitClass, OrganizationId, ProfileId};
 use polpo_policy::limits::Timestamp;
 use serde_json::{Map, Value};
 
@@ -16,7 +16,7 @@ use super::{Contents, Kind, Stored, Token, names};
 pub(super) const VERSION: u32 = 1;
 
 /// The document, its sections apart.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Default, PartialEq)]
 pub(super) struct Document {
     profiles: Map<String, Value>,
     stats: Map<String, Value>,
@@ -81,12 +81,17 @@ impl Document {
                 )),
             }
         }
-        for id in self.stats.keys().chain(self.profiles.keys()).collect::<BTreeSet<_>>() {
-            if names::is_id(id) {
-                let health = self.health(id);
-                if health != Health::default() {
-                    contents.health.insert(id.as_str().into(), health);
-                }
+        let lost = self.stats.keys().filter(|id| !names::is_id(id)).count();
+        if lost > 0 {
+            contents.warnings.push(format!(
+                "{lost} of its usageStats were skipped: their ids are not provider:identifier; correct them"
+            ));
+        }
+        let known = self.stats.keys().chain(self.profiles.keys()).filter(|id| names::is_id(id));
+        for id in known.collect::<BTreeSet<_>>() {
+            let health = self.health(id);
+            if health != Health::default() {
+                contents.health.insert(id.as_str().into(), health);
             }
         }
         contents
@@ -186,17 +191,15 @@ impl Document {
         self.set_limits(before, health);
     }
 
-    /// Lets the windows of the organisation follow those of a profile.
+    /// Lets the windows of the organisation follow those of a profile, whose health is written.
     fn set_limits(&mut self, before: &Health, health: &Health) {
-        if health.cleared_at != before.cleared_at
-            && let Some(organization) = &before.organization
-        {
-            for class in before.classes.keys() {
-                let others = self.stats.values().filter_map(Value::as_object).map(read);
-                let others =
-                    others.filter(|other| other.organization.as_ref() == Some(organization));
-                let others = others.filter_map(|other| other.classes.get(class)?.cooldown_until);
-                self.limits.end(organization, class, others.max());
+        if let Some(organization) = &before.organization {
+            for (class, known) in &before.classes {
+                let left = health.classes.get(class).and_then(|left| left.cooldown_until);
+                if left < known.cooldown_until {
+                    let others = self.longest_window(organization, class);
+                    self.limits.end(organization, class, others);
+                }
             }
         }
         let Some(organization) = &health.organization else { return };
@@ -205,6 +208,13 @@ impl Document {
                 self.limits.raise(organization, class, until);
             }
         }
+    }
+
+    /// The longest window that a profile of the organisation learned.
+    fn longest_window(&self, id: &OrganizationId, class: &LimitClass) -> Option<Timestamp> {
+        let known = self.stats.values().filter_map(Value::as_object).map(read);
+        let members = known.filter(|health| health.organization.as_ref() == Some(id));
+        members.filter_map(|health| health.classes.get(class)?.cooldown_until).max()
     }
 }
 

@@ -17,7 +17,7 @@ const UNTIL: &str = "cooldownUntil";
 const ENDED: &str = "endedUntil";
 
 /// `limits`: a window for each organisation and class.
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Default, PartialEq)]
 pub(super) struct Limits(pub(super) Map<String, Value>);
 
 impl Limits {
