@@ -54,9 +54,9 @@ fn no_profile_is_lost_to_kill_9() {
         random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
         let mut child = child(directory.path(), name);
         let mut said = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
-        let told = said.by_ref().take(usize::try_from(1 + (random >> 33) % 5).unwrap());
-        let told: Vec<_> = told.collect();
-        thread::sleep(Duration::from_micros((random >> 40) % 8_000));
+        let told = said.by_ref().filter(|said| said.starts_with("put") || said.starts_with("ref"));
+        let told: Vec<_> = told.take(usize::try_from((random >> 33) % 6).unwrap()).collect();
+        thread::sleep(Duration::from_micros((random >> 40) % 10_000));
         child.kill().unwrap();
         child.wait().unwrap();
         for said in told.into_iter().chain(said) {
@@ -74,7 +74,7 @@ fn no_profile_is_lost_to_kill_9() {
         }
         assert!(names(&state).len() <= 2, "{:?}", names(&state));
     }
-    assert!(!refreshed.is_empty());
+    assert!(refreshed.len() >= 20);
     file.put(&key("anthropic:last"), at(0)).unwrap();
     assert_eq!(names(&state), [NAME]);
 }
