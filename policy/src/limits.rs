@@ -104,12 +104,16 @@ impl Hints {
                 reset: part("reset").and_then(rfc3339),
             })
         });
+        let mut limits: Vec<_> = limits.collect();
+        if limits.is_empty() {
+            limits.extend(poe_limit(now, &header));
+        }
         Self {
             retry_after: retry_after(now, &header),
             unified_rejected: header("anthropic-ratelimit-unified-status") == Some("rejected"),
             unified_reset: header("anthropic-ratelimit-unified-reset")
                 .and_then(|text| DateTime::from_timestamp(text.trim().parse().ok()?, 0)),
-            limits: limits.collect(),
+            limits,
         }
     }
 
@@ -138,21 +142,40 @@ impl Hints {
     }
 }
 
+/// Poe's one limit. Where Anthropic tells a date, it tells seconds.
+fn poe_limit<'a>(
+    now: Timestamp,
+    header: &impl Fn(&str) -> Option<&'a str>,
+) -> Option<LimitReading> {
+    let part = |what: &str| header(&format!("x-ratelimit-{what}-requests"));
+    Some(LimitReading {
+        dimension: Dimension::Requests,
+        limit: part("limit")?.trim().parse().ok()?,
+        remaining: part("remaining")?.trim().parse().ok()?,
+        reset: part("reset").and_then(|text| from_now(now, text, MILLIS_PER_SECOND)),
+    })
+}
+
+const MILLIS_PER_SECOND: f64 = 1000.0;
+
 fn retry_after<'a>(now: Timestamp, header: &impl Fn(&str) -> Option<&'a str>) -> Option<Timestamp> {
-    let number = |name: &str, unit: f64| {
-        let wait: f64 = header(name)?.trim().parse().ok()?;
-        (wait.is_finite() && wait >= 0.0).then_some(wait * unit)
-    };
-    if let Some(millis) = number("retry-after-ms", 1.0).or_else(|| number("retry-after", 1000.0)) {
-        #[expect(
-            clippy::cast_possible_truncation,
-            reason = "a float cast saturates, the cap follows"
-        )]
-        let wait = TimeDelta::try_milliseconds(millis.ceil() as i64).unwrap_or(RETRY_AFTER_CAP);
-        return Some(now + wait.min(RETRY_AFTER_CAP));
+    let number = |name: &str, unit: f64| from_now(now, header(name)?, unit);
+    number("retry-after-ms", 1.0).or_else(|| number("retry-after", MILLIS_PER_SECOND)).or_else(|| {
+        let date = DateTime::parse_from_rfc2822(header("retry-after")?.trim()).ok()?;
+        Some(date.with_timezone(&Utc))
+    })
+}
+
+/// The time so many units from now, a unit in milliseconds.
+fn from_now(now: Timestamp, text: &str, unit: f64) -> Option<Timestamp> {
+    let wait: f64 = text.trim().parse().ok()?;
+    if !wait.is_finite() || wait < 0.0 {
+        return None;
     }
-    let date = DateTime::parse_from_rfc2822(header("retry-after")?.trim()).ok()?;
-    Some(date.with_timezone(&Utc))
+    #[expect(clippy::cast_possible_truncation, reason = "a float cast saturates, the cap follows")]
+    let millis = (wait * unit).ceil() as i64;
+    let wait = TimeDelta::try_milliseconds(millis).unwrap_or(RETRY_AFTER_CAP);
+    Some(now + wait.min(RETRY_AFTER_CAP))
 }
 
 fn rfc3339(text: &str) -> Option<Timestamp> {
@@ -231,6 +254,43 @@ mod tests {
         for (headers, message, expected) in cases {
             assert_eq!(until(headers, message), expected.map(at), "{headers:?} {message}");
         }
+    }
+
+    #[test]
+    fn poe_s_limit_is_read_where_there_is_none_of_anthropic_s() {
+        let poe = |remaining, reset| {
+            [
+                ("x-ratelimit-limit-requests", "500"),
+                ("x-ratelimit-remaining-requests", remaining),
+                ("x-ratelimit-reset-requests", reset),
+            ]
+        };
+        let reading = |remaining, reset: Option<&str>| LimitReading {
+            dimension: Dimension::Requests,
+            limit: 500,
+            remaining,
+            reset: reset.map(at),
+        };
+        for (reset, expected) in [
+            ("12", Some("2026-11-22T10:00:12Z")),
+            ("0.25", Some("2026-11-22T10:00:00.25Z")),
+            ("1e9", Some("2026-11-22T11:00:00Z")),
+            ("soon", None),
+            ("-1", None),
+            ("NaN", None),
+        ] {
+            assert_eq!(hints(&poe("7", reset)).limits, [reading(7, expected)], "{reset}");
+        }
+        assert_eq!(until(&poe("0", "12"), ""), Some(at("2026-11-22T10:00:12Z")));
+        assert_eq!(until(&poe("1", "12"), ""), None, "something is left: it tells no end");
+        let with = |more: &[(&'static str, &'static str)]| [&poe("0", "12")[..], more].concat();
+        assert_eq!(until(&with(&[("retry-after", "2")]), ""), Some(at("2026-11-22T10:00:02Z")));
+        let both = with(&[
+            ("anthropic-ratelimit-requests-limit", "50"),
+            ("anthropic-ratelimit-requests-remaining", "9"),
+        ]);
+        let anthropic = LimitReading { limit: 50, ..reading(9, None) };
+        assert_eq!(hints(&both).limits, [anthropic]);
     }
 
     #[test]
