@@ -72,7 +72,7 @@ pub struct Evidence<'a> {
     pub status: u16,
     /// `error.type`.
     pub kind: &'a str,
-    /// `error.details.error_code`.
+    /// `error.details.error_code`, or Poe's `error.code`.
     pub code: &'a str,
     /// `error.message`.
     pub message: &'a str,
@@ -130,7 +130,7 @@ pub fn status_of(kind: &str) -> u16 {
     match kind {
         "invalid_request_error" => 400,
         "authentication_error" => 401,
-        "billing_error" => 402,
+        "billing_error" | "insufficient_credits" | "insufficient_quota" => 402,
         "permission_error" => 403,
         "not_found_error" => 404,
         "request_too_large" => 413,
@@ -170,13 +170,17 @@ fn forbidden(evidence: &Evidence<'_>) -> Failure {
         return Failure::Rejected; // About the user profile that the request names.
     }
     let message = evidence.message.to_ascii_lowercase();
-    let names_key = NAMES_KEY_403.iter().any(|words| message.contains(words));
+    let names_key = evidence.code == "invalid_api_key"
+        || NAMES_KEY_403.iter().any(|words| message.contains(words));
     if names_key { Failure::Revoked } else { Failure::Forbidden }
 }
 
 fn limited(now: Timestamp, evidence: &Evidence<'_>) -> Failure {
     match evidence.code {
-        "enforced_spend_limit_reached" | "contract_spend_limit_reached" => {
+        "enforced_spend_limit_reached"
+        | "contract_spend_limit_reached"
+        | "insufficient_credits"
+        | "insufficient_quota" => {
             return unfunded(evidence);
         }
         _ => {}
@@ -286,6 +290,33 @@ mod tests {
         for (status, kind, code, message, expected) in rows {
             assert_eq!(class(status, kind, code, message), expected, "{status} {code} {message}");
         }
+    }
+
+    #[test]
+    fn every_row_of_poe_s_errors_is_classified() {
+        use Failure::{Faulty, Forbidden, Overloaded, Rejected, Revoked};
+        let open_limit = Failure::Limited { until: None, dimension: None };
+        let no_money = Failure::Unfunded { until: None };
+        let points = "You've used up your points! Visit https://poe.com/api/keys to get more.";
+        let rows = [
+            (400, "invalid_request_error", "model_not_found", "Model 'x' does not exist", Rejected),
+            (400, "invalid_request_error", "invalid_parameter", "", Rejected),
+            (401, "authentication_error", "invalid_api_key", "Invalid API key provided", Revoked),
+            (402, "billing_error", "insufficient_quota", points, no_money),
+            (402, "billing_error", "", points, no_money),
+            (403, "permission_error", "permission_denied", "Not for your plan", Forbidden),
+            (403, "permission_error", "invalid_api_key", "Forbidden", Revoked),
+            (404, "not_found_error", "not_found", "", Rejected),
+            (429, "rate_limit_error", "rate_limit_exceeded", "Rate limit exceeded", open_limit),
+            (429, "rate_limit_error", "insufficient_quota", points, no_money),
+            (500, "api_error", "internal_error", "", Faulty),
+            (503, "api_error", "service_unavailable", "", Faulty),
+            (503, "overloaded_error", "", "", Overloaded),
+        ];
+        for (status, kind, code, message, expected) in rows {
+            assert_eq!(class(status, kind, code, message), expected, "{status} {code} {message}");
+        }
+        assert_eq!(status_of("insufficient_credits"), 402, "in the middle of a stream");
     }
 
     #[test]

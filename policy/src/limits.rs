@@ -160,10 +160,12 @@ const MILLIS_PER_SECOND: f64 = 1000.0;
 
 fn retry_after<'a>(now: Timestamp, header: &impl Fn(&str) -> Option<&'a str>) -> Option<Timestamp> {
     let number = |name: &str, unit: f64| from_now(now, header(name)?, unit);
-    number("retry-after-ms", 1.0).or_else(|| number("retry-after", MILLIS_PER_SECOND)).or_else(|| {
-        let date = DateTime::parse_from_rfc2822(header("retry-after")?.trim()).ok()?;
-        Some(date.with_timezone(&Utc))
-    })
+    number("retry-after-ms", 1.0).or_else(|| number("retry-after", MILLIS_PER_SECOND)).or_else(
+        || {
+            let date = DateTime::parse_from_rfc2822(header("retry-after")?.trim()).ok()?;
+            Some(date.with_timezone(&Utc))
+        },
+    )
 }
 
 /// The time so many units from now, a unit in milliseconds.

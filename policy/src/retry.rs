@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use chrono::TimeDelta;
 
 use crate::failure::Failure;
-use crate::id::ProfileId;
+use crate::id::{ProfileId, ProviderId};
 use crate::limits::Timestamp;
 
 /// How long a batch keeps trying while the provider fails; long enough for an incident that is
@@ -130,10 +130,36 @@ impl Course {
 #[must_use]
 pub fn delay(faults: u32, jitter: f64) -> TimeDelta {
     let base = FIRST_DELAY * (1 << faults.min(10));
-    let base = base.min(LONGEST_DELAY);
-    #[expect(clippy::cast_possible_truncation, reason = "at most 7,500 ms")]
-    let extra = (base.num_milliseconds() as f64 * 0.25 * jitter.clamp(0.0, 1.0)) as i64;
-    base + TimeDelta::milliseconds(extra)
+    jittered(base.min(LONGEST_DELAY), jitter)
+}
+
+/// A wait and up to a quarter more, by `jitter` from 0 to 1.
+#[must_use]
+pub fn jittered(wait: TimeDelta, jitter: f64) -> TimeDelta {
+    #[expect(clippy::cast_possible_truncation, reason = "a float cast saturates")]
+    let extra = (wait.num_milliseconds() as f64 * 0.25 * jitter.clamp(0.0, 1.0)) as i64;
+    wait + TimeDelta::milliseconds(extra)
+}
+
+/// The back-off that Poe asks for, doubled up to the minute that its limit is counted over.
+const POE_BACKOFF: [TimeDelta; 9] = [
+    TimeDelta::milliseconds(250),
+    TimeDelta::milliseconds(500),
+    TimeDelta::seconds(1),
+    TimeDelta::seconds(2),
+    TimeDelta::seconds(4),
+    TimeDelta::seconds(8),
+    TimeDelta::seconds(16),
+    TimeDelta::seconds(32),
+    TimeDelta::seconds(60),
+];
+
+/// How long a profile of this provider rests after one rate limit, two in a row and so on, when
+/// the server does not say until when; the last one repeats. `None` where the configured cooldown
+/// holds.
+#[must_use]
+pub fn backoff_ladder(provider: &ProviderId) -> Option<&'static [TimeDelta]> {
+    (provider.as_str() == "poe").then_some(&POE_BACKOFF)
 }
 
 #[cfg(test)]
@@ -149,6 +175,16 @@ mod tests {
         assert_eq!(waits, [500, 1000, 2000, 4000, 8000, 16000, 30000, 30000, 30000]);
         assert_eq!(delay(2, 1.0), TimeDelta::milliseconds(2500));
         assert_eq!(delay(u32::MAX, 7.0), TimeDelta::milliseconds(37_500));
+    }
+
+    #[test]
+    fn poe_s_limits_back_off_from_a_quarter_of_a_second_by_doubling_to_a_minute() {
+        let ladder = backoff_ladder(&"poe".into()).unwrap();
+        assert_eq!(ladder[0], TimeDelta::milliseconds(250));
+        assert!(ladder.windows(2).all(|two| two[1] == (two[0] * 2).min(TimeDelta::minutes(1))));
+        assert_eq!(ladder.last(), Some(&TimeDelta::minutes(1)));
+        assert_eq!(jittered(ladder[1], 1.0), TimeDelta::milliseconds(625));
+        assert_eq!(backoff_ladder(&"anthropic".into()), None);
     }
 
     #[test]

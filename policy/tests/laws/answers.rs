@@ -84,6 +84,9 @@ fn names() -> Vec<String> {
         "retry-after-ms",
         "anthropic-ratelimit-unified-status",
         "anthropic-ratelimit-unified-reset",
+        "x-ratelimit-limit-requests",
+        "x-ratelimit-remaining-requests",
+        "x-ratelimit-reset-requests",
     ];
     windows.chain(others.map(str::to_owned)).collect()
 }

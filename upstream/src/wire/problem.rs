@@ -15,7 +15,7 @@ pub struct Problem {
     pub status: u16,
     /// `error.type`, in the API's words.
     pub kind: String,
-    /// `error.details.error_code`, or empty.
+    /// `error.details.error_code`, Poe's `error.code`, or empty.
     pub code: String,
     /// `error.message`.
     pub message: String,
@@ -151,8 +151,8 @@ fn kind(status: u16, given: Option<&str>) -> String {
         400..=499 => "invalid_request_error",
         _ => "api_error",
     };
-    // Poe answers 401 with `invalid_request_error`: the status is the better witness.
-    let misleads = status == 401 || status == 429;
+    // Poe answers 401 and 404 with `invalid_request_error`: the status is the better witness.
+    let misleads = matches!(status, 401 | 402 | 404 | 429);
     known.filter(|_| !misleads).unwrap_or(of_status).to_owned()
 }
 
@@ -212,6 +212,33 @@ mod tests {
     }
 
     #[test]
+    fn poe_s_shape_and_anthropic_s_mean_the_same() {
+        use Failure::{Faulty, Forbidden, Rejected, Revoked};
+        let (limited, unfunded) =
+            (Failure::Limited { until: None, dimension: None }, Failure::Unfunded { until: None });
+        for (status, given, code, kind, expected) in [
+            (400, "invalid_request_error", "model_not_found", "invalid_request_error", Rejected),
+            (401, "invalid_request_error", "invalid_api_key", "authentication_error", Revoked),
+            (402, "insufficient_quota", "insufficient_quota", "billing_error", unfunded),
+            (403, "permission_error", "permission_denied", "permission_error", Forbidden),
+            (404, "invalid_request_error", "not_found", "not_found_error", Rejected),
+            (429, "rate_limit_error", "rate_limit_exceeded", "rate_limit_error", limited),
+            (500, "api_error", "internal_error", "api_error", Faulty),
+            (503, "api_error", "service_unavailable", "api_error", Faulty),
+        ] {
+            let error = json!({"message": "m", "type": given, "code": code});
+            let poe = problem(status, &json!({ "error": error }).to_string());
+            assert_eq!((poe.kind.as_str(), poe.code.as_str(), &*poe.message), (kind, code, "m"));
+            let error = json!({"message": "m", "type": kind});
+            let anthropic = problem(status, &json!({"type": "error", "error": error}).to_string());
+            for problem in [poe, anthropic] {
+                let failure = problem.failure(Timestamp::default(), &Hints::default());
+                assert_eq!(failure, expected, "{problem:?}");
+            }
+        }
+    }
+
+    #[test]
     fn a_credential_that_is_quoted_back_is_redacted_and_ids_are_not() {
         let long = "a".repeat(SECRET_CHARS);
         let message = format!("Incorrect API key: sk-ant-marked, {long}; request req_011CSim, é");
@@ -226,6 +253,9 @@ mod tests {
         let data =
             br#"{"type":"error","error":{"type":"overloaded_error","message":"Overloaded"}}"#;
         assert_eq!(Problem::from_event(data).status, 529);
+        let poe =
+            br#"{"error":{"type":"insufficient_quota","message":"You've used up your points!"}}"#;
+        assert_eq!(Problem::from_event(poe).kind, "billing_error");
         assert_eq!(Problem::from_event(b"garbage").status, 500);
     }
 
