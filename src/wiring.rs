@@ -21,7 +21,7 @@ use polpo_upstream::credential::Credential;
 use polpo_upstream::http::HttpTransport;
 use polpo_upstream::transport::Transport;
 
-use crate::config::{AgentConfig, Config, KeyProfile, Secret, profile_id};
+use crate::config::{AgentConfig, Config, Found, FoundSecret, Secret, profile_id};
 use crate::exit::Stop;
 
 /// Requests that may wait for a profile. More than a run of the largest concurrency has at once,
@@ -124,11 +124,17 @@ fn spec(agent: &AgentConfig) -> AgentSpec {
 ///
 /// # Errors
 /// When a key cannot be sent, or TLS cannot be set up.
-pub fn real_outlets(profiles: Vec<KeyProfile>) -> Result<Vec<Outlet>, Stop> {
+pub fn real_outlets(profiles: Vec<Found>) -> Result<Vec<Outlet>, Stop> {
     let outlets = profiles.into_iter().map(|profile| {
+        let FoundSecret::Key(key) = &profile.secret else {
+            return Err(Stop::usage(format!(
+                "profile {} is a stored one, which no run reads yet",
+                profile.id
+            )));
+        };
         let transport = HttpTransport::new(&profile.base_url).map_err(Stop::usage)?;
         Ok(Outlet {
-            credential: credential(&profile.id, &profile.key)?,
+            credential: credential(&profile.id, key)?,
             id: profile.id,
             provider: profile.provider,
             transport: Arc::new(transport),

@@ -10,5 +10,6 @@ pub mod limits;
 pub mod model;
 pub mod pool;
 pub mod price;
+pub mod provider;
 pub mod retry;
 pub mod usage;

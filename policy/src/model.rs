@@ -215,13 +215,6 @@ pub enum ModelSpecError {
     },
 }
 
-/// Whether a provider counts the tokens of a request (`/v1/messages/count_tokens`); Poe has no such
-/// endpoint.
-#[must_use]
-pub fn supports_count_tokens(provider: &ProviderId) -> bool {
-    provider.as_str() != "poe"
-}
-
 /// Prefixes of bare names that tell the provider (facts/polpo.md 1.3); the longer ones first,
 /// so that `gpt-oss-` is not taken for `gpt-`.
 const PREFIXES: [(&str, &str); 13] = [

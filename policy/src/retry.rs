@@ -7,6 +7,7 @@ use chrono::TimeDelta;
 use crate::failure::Failure;
 use crate::id::{ProfileId, ProviderId};
 use crate::limits::Timestamp;
+use crate::provider::is_poe;
 
 /// How long a batch keeps trying while the provider fails; long enough for an incident that is
 /// over soon, short enough that a broken deployment is reported the same morning.
@@ -159,7 +160,7 @@ const POE_BACKOFF: [TimeDelta; 9] = [
 /// holds.
 #[must_use]
 pub fn backoff_ladder(provider: &ProviderId) -> Option<&'static [TimeDelta]> {
-    (provider.as_str() == "poe").then_some(&POE_BACKOFF)
+    is_poe(provider).then_some(&POE_BACKOFF)
 }
 
 #[cfg(test)]

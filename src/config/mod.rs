@@ -17,6 +17,7 @@ mod expand;
 mod load;
 mod locate;
 mod nearest;
+mod oauth;
 mod path;
 mod providers;
 mod sanitise;
@@ -30,14 +31,15 @@ mod stray;
 #[cfg(test)]
 mod tests;
 mod unique;
+mod url;
 
 pub(crate) use agents::model_max_tokens;
 pub use allowlist::Allowlist;
-pub use credentials::{Credentials, KeyProfile, profile_id, resolve_credentials};
+pub use credentials::{Credentials, Found, FoundSecret, profile_id, resolve_credentials};
 pub use discover::{Search, discover};
 pub use effective::{
-    AgentConfig, BillingDisable, Config, JournalConfig, ProviderConfig, RetryConfig, Settings,
-    Synchronous,
+    AgentConfig, BillingDisable, Config, JournalConfig, OAuthConfig, ProviderConfig, RetryConfig,
+    Settings, Synchronous,
 };
 pub use env::{Env, process_env};
 pub use error::ConfigError;

@@ -9,10 +9,12 @@ use polpo_policy::id::ProviderId;
 use super::bounds::{CONCURRENCY, bounded};
 use super::effective::ProviderConfig;
 use super::error::{Fault, io_words};
+use super::oauth::oauth;
 use super::path::JsonPath;
 use super::schema::{ProviderEntry, ProviderTable};
 use super::secret::Secret;
 use super::stray::looks_like_key;
+use super::url::{URL_ADVICE, base_url};
 
 /// The longest credential there is a use for; more would not fit into a header.
 const SECRET_MAX: usize = 16_384;
@@ -41,8 +43,7 @@ pub(super) fn providers(
         let config = match entry {
             ProviderEntry::Key(key) => ProviderConfig {
                 keys: vec![secret(&key, &path, directory)?],
-                base_url: None,
-                max_concurrency: None,
+                ..ProviderConfig::default()
             },
             ProviderEntry::Table(table) => provider(table, &path, directory)?,
         };
@@ -85,6 +86,7 @@ fn provider(
         keys,
         base_url: base_url.transpose()?,
         max_concurrency: bounded(table.max_concurrency, &at_most, CONCURRENCY)?,
+        oauth: table.oauth.map(|given| oauth(given, &path.key("oauth"))).transpose()?,
     })
 }
 
@@ -126,57 +128,5 @@ pub(super) fn usable_key(key: &str) -> Result<Secret, &'static str> {
         Err("the key has a blank, a control character or a letter outside ASCII in it")
     } else {
         Ok(Secret::new(key))
-    }
-}
-
-pub(super) const URL_ADVICE: &str =
-    "write it like https://host, with a path before /v1/messages if there is one";
-
-/// A base URL without its trailing slash, if it is one.
-pub(super) fn base_url(text: &str) -> Result<String, &'static str> {
-    let text = text.trim_end_matches('/');
-    let url: http::Uri = text.parse().map_err(|_| "this is not a URL")?;
-    let authority = url.authority().map_or("", http::uri::Authority::as_str);
-    if !matches!(url.scheme_str(), Some("http" | "https")) {
-        Err("this is not an http or https URL")
-    } else if url.host().is_none_or(str::is_empty) {
-        Err("this URL has no host")
-    } else if authority.contains('@') {
-        Err("this URL has credentials in it")
-    } else if url.port_u16().is_none() && url.host() != Some(authority) {
-        Err("this URL has a port that is none")
-    } else if text.contains(['?', '#']) {
-        Err("this URL has a query or a fragment")
-    } else {
-        Ok(text.to_owned())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn base_urls_lose_their_slash_and_nothing_else() {
-        assert_eq!(base_url("https://api.poe.com/").as_deref(), Ok("https://api.poe.com"));
-        assert_eq!(base_url("http://[::1]:8787/a/b").as_deref(), Ok("http://[::1]:8787/a/b"));
-    }
-
-    #[test]
-    fn what_is_no_base_url_is_refused() {
-        for bad in [
-            "",
-            "host",
-            "/v1",
-            "ftp://host",
-            "http://",
-            "http://u:p@host",
-            "http://host?a=b",
-            "http://host#x",
-            "http://ho st",
-            "https://host:99999999",
-        ] {
-            assert!(base_url(bad).is_err(), "{bad}");
-        }
     }
 }

@@ -66,7 +66,6 @@ fn is_reserved(parent: &JsonPath, key: &str) -> bool {
     match keys[..] {
         [] => key == "gateway",
         ["settings"] => key == "maxCostUsd",
-        ["providers", _] => key == "oauth",
         [.., "agents"] => ["reasoning", "cache", "maxCostUsd", "outputSchema"].contains(&key),
         _ => false,
     }

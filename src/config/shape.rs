@@ -6,7 +6,7 @@ use super::error::Fault;
 use super::path::{JsonPath, Step};
 
 /// The keys whose values are structs of the schema, and the ones whose values hold several.
-const ONE: [&str; 8] = [
+const ONE: [&str; 9] = [
     "team",
     "settings",
     "retryPolicy",
@@ -15,6 +15,7 @@ const ONE: [&str; 8] = [
     "billingDisable",
     "journal",
     "metrics",
+    "oauth",
 ];
 const SEVERAL: [&str; 2] = ["agents", "teams"];
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 use polpo_policy::price::{Nanodollars, PriceOverride, Rate};
 use serde_json::{Map, Value, json};
 
-use super::effective::{AgentConfig, Config, ProviderConfig, Settings, Synchronous};
+use super::effective::{AgentConfig, Config, OAuthConfig, ProviderConfig, Settings, Synchronous};
 
 /// What stands in the place of a secret.
 const MASK: &str = "********";
@@ -32,7 +32,32 @@ fn provider(provider: &ProviderConfig) -> Value {
     }
     put(&mut shown, "baseUrl", provider.base_url.clone());
     put(&mut shown, "maxConcurrency", provider.max_concurrency);
+    put(&mut shown, "oauth", provider.oauth.as_ref().map(oauth));
     shown.into()
+}
+
+fn oauth(oauth: &OAuthConfig) -> Value {
+    let mut shown = Map::new();
+    shown.insert("clientId".into(), oauth.client_id.as_str().into());
+    shown.insert("authorizeUrl".into(), oauth.authorize_url.as_str().into());
+    shown.insert("tokenUrl".into(), oauth.token_url.as_str().into());
+    shown.insert("redirectUri".into(), oauth.redirect_uri.as_str().into());
+    shown.insert("scopes".into(), oauth.scopes.clone().into());
+    shown.insert("tokenHeaders".into(), headers(&oauth.token_headers));
+    shown.insert("callHeaders".into(), headers(&oauth.call_headers));
+    put(&mut shown, "profileUrl", oauth.profile_url.clone());
+    shown.into()
+}
+
+/// Headers whose values are no secret.
+const PLAIN_HEADERS: [&str; 2] = ["anthropic-beta", "anthropic-version"];
+
+fn headers(headers: &[(String, String)]) -> Value {
+    let shown = headers.iter().map(|(name, value)| {
+        let is_plain = PLAIN_HEADERS.contains(&name.as_str());
+        (name.clone(), if is_plain { value.as_str() } else { MASK }.into())
+    });
+    Value::Object(shown.collect())
 }
 
 fn agent(agent: &AgentConfig) -> Value {

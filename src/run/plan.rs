@@ -162,7 +162,7 @@ pub(super) fn outlets(plan: &Plan) -> Result<Vec<Outlet>, Stop> {
         providers.dedup();
         return wiring::simulated_outlets(simulator, providers);
     }
-    let found = resolve_credentials(&plan.config, &process_env).map_err(Stop::usage)?;
+    let found = resolve_credentials(&plan.config, &[], &process_env).map_err(Stop::usage)?;
     for warning in &found.warnings {
         tracing::warn!("{warning}");
     }

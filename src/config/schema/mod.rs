@@ -3,6 +3,7 @@
 //! No type here has a `Debug`: a key typed in the wrong place is still among its values.
 
 mod agent;
+mod oauth;
 mod provider;
 mod settings;
 
@@ -12,6 +13,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 pub(crate) use agent::{Agent, RetryPolicy, Team};
+pub(crate) use oauth::OAuth;
 pub(crate) use provider::{ProviderEntry, ProviderTable};
 pub(crate) use settings::{
     BillingDisable, Cooldown, Journal, ModelAllowlist, Price, Settings, Synchronous,

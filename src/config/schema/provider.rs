@@ -8,6 +8,7 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{Error, MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
+use super::oauth::OAuth;
 use crate::config::secret::Secret;
 
 /// A provider: its key, or an object with more to say.
@@ -33,6 +34,8 @@ pub(crate) struct ProviderTable {
     /// own.
     #[schemars(range(min = 1, max = 100_000))]
     pub(crate) max_concurrency: Option<u32>,
+    /// How people log in there. Default: not at all; the provider is used with keys.
+    pub(crate) oauth: Option<OAuth>,
 }
 
 // Not `untagged`, whose errors say only that no variant fits.

@@ -6,7 +6,7 @@ use std::path::Path;
 use super::*;
 use crate::config::{Search, discover, load};
 
-const BAD: [(&str, &str); 65] = [
+const BAD: [(&str, &str); 77] = [
     ("empty file", ""),
     ("not an object", "[1]"),
     ("array for settings", "{ \"settings\": [5, 60] }"),
@@ -29,7 +29,55 @@ const BAD: [(&str, &str); 65] = [
         "{ \"team\": { \"agents\": [{ \"name\": \"a\", \"reasoning\": \"off\" }] } }",
     ),
     ("reserved in settings", "{ \"settings\": { \"maxCostUsd\": 1 } }"),
-    ("reserved in a provider", "{ \"providers\": { \"poe\": { \"oauth\": {} } } }"),
+    ("array for OAuth", "{ \"providers\": { \"poe\": { \"oauth\": [\"c\"] } } }"),
+    (
+        "OAuth without a client id",
+        "{ \"providers\": { \"poe\": { \"oauth\": { \"authorizeUrl\": \"https://a\" } } } }",
+    ),
+    (
+        "OAuth with an unknown key",
+        "{ \"providers\": { \"poe\": { \"oauth\": { \"clientId\": \"c\", \"authorizeUrl\": \"https://a\", \"tokenUrl\": \"https://t\", \"redirectUri\": \"http://localhost\", \"clientSecret\": \"s\" } } } }",
+    ),
+    (
+        "empty client id",
+        "{ \"providers\": { \"poe\": { \"oauth\": { \"clientId\": \"\", \"authorizeUrl\": \"https://a\", \"tokenUrl\": \"https://t\", \"redirectUri\": \"http://localhost\" } } } }",
+    ),
+    (
+        "token URL in the clear",
+        "{ \"providers\": { \"poe\": { \"oauth\": { \"clientId\": \"c\", \"authorizeUrl\": \"https://a\", \"tokenUrl\": \"http://id.example.com/token\", \"redirectUri\": \"http://localhost\" } } } }",
+    ),
+    (
+        "authorize URL that is none",
+        "{ \"providers\": { \"poe\": { \"oauth\": { \"clientId\": \"c\", \"authorizeUrl\": \"id.example.com\", \"tokenUrl\": \"https://t\", \"redirectUri\": \"http://localhost\" } } } }",
+    ),
+    (
+        "redirect URI with a fragment",
+        "{ \"providers\": { \"poe\": { \"oauth\": { \"clientId\": \"c\", \"authorizeUrl\": \"https://a\", \"tokenUrl\": \"https://t\", \"redirectUri\": \"http://localhost/#x\" } } } }",
+    ),
+    (
+        "profile URL with credentials",
+        "{ \"providers\": { \"poe\": { \"oauth\": { \"clientId\": \"c\", \"authorizeUrl\": \"https://a\", \"tokenUrl\": \"https://t\", \"redirectUri\": \"http://localhost\", \"profileUrl\": \"https://u:p@host\" } } } }",
+    ),
+    (
+        "scopes in one string",
+        "{ \"providers\": { \"poe\": { \"oauth\": { \"clientId\": \"c\", \"authorizeUrl\": \"https://a\", \"tokenUrl\": \"https://t\", \"redirectUri\": \"http://localhost\", \"scopes\": [\"read write\"] } } } }",
+    ),
+    (
+        "header that is ours",
+        "{ \"providers\": { \"poe\": { \"oauth\": { \"clientId\": \"c\", \"authorizeUrl\": \"https://a\", \"tokenUrl\": \"https://t\", \"redirectUri\": \"http://localhost\", \"callHeaders\": { \"X-Api-Key\": \"x\" } } } } }",
+    ),
+    (
+        "header with a bad name",
+        "{ \"providers\": { \"poe\": { \"oauth\": { \"clientId\": \"c\", \"authorizeUrl\": \"https://a\", \"tokenUrl\": \"https://t\", \"redirectUri\": \"http://localhost\", \"tokenHeaders\": { \"a b\": \"x\" } } } } }",
+    ),
+    (
+        "header with a bad value",
+        "{ \"providers\": { \"poe\": { \"oauth\": { \"clientId\": \"c\", \"authorizeUrl\": \"https://a\", \"tokenUrl\": \"https://t\", \"redirectUri\": \"http://localhost\", \"tokenHeaders\": { \"x-a\": \"b\\nc\" } } } } }",
+    ),
+    (
+        "header twice",
+        "{ \"providers\": { \"poe\": { \"oauth\": { \"clientId\": \"c\", \"authorizeUrl\": \"https://a\", \"tokenUrl\": \"https://t\", \"redirectUri\": \"http://localhost\", \"callHeaders\": { \"x-a\": \"b\", \"X-A\": \"c\" } } } } }",
+    ),
     ("string for a number", "{ \"settings\": { \"maxConcurrency\": \"many, expected few\" } }"),
     ("fraction", "{ \"settings\": { \"maxConcurrency\": 1.5 } }"),
     ("negative", "{ \"settings\": { \"maxConcurrency\": -1 } }"),
@@ -146,7 +194,9 @@ fn bad_variables_are_named_and_not_quoted() {
     let told = |text: &str, variables: &[(&str, &str)]| {
         let config = read(text, variables);
         let error = match config {
-            Ok(config) => crate::config::resolve_credentials(&config, &env(variables)).unwrap_err(),
+            Ok(config) => {
+                crate::config::resolve_credentials(&config, &[], &env(variables)).unwrap_err()
+            }
             Err(error) => error,
         };
         error.to_string()
@@ -161,14 +211,6 @@ fn bad_variables_are_named_and_not_quoted() {
         told("{}", &[("ANTHROPIC_API_KEY", "k"), ("ANTHROPIC_BASE_URL", "http://u:p@host")]),
     ];
     insta::assert_snapshot!(errors.join("\n"));
-}
-
-#[test]
-fn a_variable_that_is_set_to_nothing_counts_as_unset() {
-    let variables = [("ANTHROPIC_API_KEY", " ")];
-    let config = read("{}", &variables).unwrap();
-    let found = crate::config::resolve_credentials(&config, &env(&variables)).unwrap();
-    assert_eq!(found.profiles, []);
 }
 
 #[test]

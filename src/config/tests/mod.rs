@@ -1,5 +1,6 @@
 //! What a user of polpo.json can rely on.
 
+mod credentials;
 mod errors;
 mod secrets;
 mod values;

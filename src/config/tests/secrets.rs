@@ -11,7 +11,7 @@ fn outputs(text: &str, accounts: Accounts, variables: &[(&str, &str)]) -> String
     match read_for(text, accounts, variables) {
         Err(error) => format!("{error}\n{error:?}\n{:?}", std::error::Error::source(&error)),
         Ok(config) => {
-            let credentials = resolve_credentials(&config, &env(variables));
+            let credentials = resolve_credentials(&config, &[], &env(variables));
             format!("{config:?}\n{}\n{credentials:?}", show(&config))
         }
     }
@@ -49,6 +49,12 @@ fn places(value: &str) -> Vec<String> {
         "{ \"providers\": { \"poe\": { \"baseUrl\": X } } }",
         "{ \"providers\": { \"poe\": { \"maxConcurrency\": X } } }",
         "{ \"providers\": { \"poe\": { \"oauth\": X } } }",
+        "{ \"providers\": { \"poe\": { \"oauth\": { \"clientId\": X, \"authorizeUrl\": \"https://a\", \"tokenUrl\": \"https://t\", \"redirectUri\": \"http://localhost\" } } } }",
+        "{ \"providers\": { \"poe\": { \"oauth\": { \"clientId\": \"c\", \"authorizeUrl\": \"https://a\", \"tokenUrl\": X, \"redirectUri\": \"http://localhost\" } } } }",
+        "{ \"providers\": { \"poe\": { \"oauth\": { \"clientId\": \"c\", \"authorizeUrl\": \"https://a\", \"tokenUrl\": \"https://t\", \"redirectUri\": X } } } }",
+        "{ \"providers\": { \"poe\": { \"oauth\": { \"clientId\": \"c\", \"authorizeUrl\": \"https://a\", \"tokenUrl\": \"https://t\", \"redirectUri\": \"http://localhost\", \"scopes\": [X] } } } }",
+        "{ \"providers\": { \"poe\": { \"oauth\": { \"clientId\": \"c\", \"authorizeUrl\": \"https://a\", \"tokenUrl\": \"https://t\", \"redirectUri\": \"http://localhost\", \"callHeaders\": { X: \"b\" } } } } }",
+        "{ \"providers\": { \"poe\": { \"oauth\": { \"clientId\": \"c\", \"authorizeUrl\": \"https://a\", \"tokenUrl\": \"https://t\", \"redirectUri\": \"http://localhost\", \"tokenHeaders\": { \"x-a\": X } } } } }",
         "{ \"agents\": X }",
         "{ \"agents\": [X] }",
         "{ \"agents\": [{ X: 1 }] }",
@@ -137,6 +143,17 @@ fn a_key_that_stands_where_it_belongs_is_refused_elsewhere_whatever_it_looks_lik
     ] {
         let error = read(&text(place), &[]).unwrap_err().to_string();
         assert!(error.contains("credential") && !error.contains("MARKED"), "{error}");
+    }
+}
+
+#[test]
+fn the_value_of_a_header_is_not_shown_whatever_it_looks_like() {
+    let login = r#""clientId": "c", "authorizeUrl": "https://a", "tokenUrl": "https://t", "redirectUri": "https://r""#;
+    for headers in ["tokenHeaders", "callHeaders"] {
+        let oauth = format!(r#"{{ {login}, "{headers}": {{ "x-gate": "MARKED" }} }}"#);
+        let text = format!(r#"{{ "providers": {{ "poe": {{ "oauth": {oauth} }} }} }}"#);
+        assert!(read(&text, &[]).is_ok());
+        assert_silent(&text, &[]);
     }
 }
 

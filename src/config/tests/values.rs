@@ -5,7 +5,7 @@ use std::time::Duration;
 use polpo_policy::price::Rate;
 
 use super::*;
-use crate::config::{STARTER, Synchronous, json_schema, load, resolve_credentials, show};
+use crate::config::{STARTER, Synchronous, json_schema, load, show};
 
 const FULL: &str = r#"
 // Everything that can be said.
@@ -15,6 +15,13 @@ const FULL: &str = r#"
     "anthropic": "${KEY_A}",
     "poe": { "apiKey": "poe-key", "baseUrl": "https://api.poe.com/" },
     "team": { "apiKeys": ["${KEY_A}", "key-b"], "baseUrl": "http://127.0.0.1:8787/x", "maxConcurrency": 50 },
+    "sso": {
+      "baseUrl": "https://sso.example.com", "oauth": {
+        "clientId": "client-1", "authorizeUrl": "https://id.example.com/authorize?code=true",
+        "tokenUrl": "http://localhost:1/token", "redirectUri": "http://127.0.0.1:8085/callback", "scopes": ["read", "user:write"],
+        "tokenHeaders": { "X-Gate": "${WHO}" }, "callHeaders": { "Anthropic-Beta": "some-beta", "x-gate": "open" }, "profileUrl": "https://id.example.com/me",
+      },
+    },
   },
   "agents": [
     {
@@ -64,6 +71,32 @@ fn every_key_reaches_the_config() {
     let team = &config.providers[&"team".into()];
     assert_eq!((team.keys.len(), team.max_concurrency), (2, Some(50)));
     assert_eq!(config.providers[&"poe".into()].base_url.as_deref(), Some("https://api.poe.com"));
+
+    let oauth = config.oauth(&"sso".into()).unwrap();
+    assert_eq!(oauth.client_id, "client-1");
+    assert_eq!(oauth.authorize_url, "https://id.example.com/authorize?code=true");
+    assert_eq!(oauth.token_url, "http://localhost:1/token");
+    assert_eq!(oauth.redirect_uri, "http://127.0.0.1:8085/callback");
+    assert_eq!(oauth.scopes, ["read", "user:write"]);
+    let header = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    assert_eq!(oauth.token_headers, [header("x-gate", "me")]);
+    let call_headers = [header("anthropic-beta", "some-beta"), header("x-gate", "open")];
+    assert_eq!(oauth.call_headers, call_headers);
+    assert_eq!(oauth.profile_url.as_deref(), Some("https://id.example.com/me"));
+    assert_eq!(config.oauth(&"team".into()).or(config.oauth(&"nobody".into())), None);
+}
+
+#[test]
+fn a_provider_that_is_known_needs_neither_key_nor_url() {
+    let text = r#"{ "providers": {
+        "poe": { "maxConcurrency": 5 },
+        "anthropic": { "oauth": { "clientId": "c", "authorizeUrl": "https://a.example.com",
+            "tokenUrl": "https://t.example.com", "redirectUri": "http://localhost/" } }
+    } }"#;
+    let config = read(text, &[]).unwrap();
+    assert_eq!(config.providers[&"poe".into()].max_concurrency, Some(5));
+    let oauth = config.oauth(&"anthropic".into()).unwrap();
+    assert_eq!((oauth.scopes.len(), &oauth.profile_url), (0, &None));
 }
 
 #[test]
@@ -102,47 +135,6 @@ fn a_simulated_run_needs_no_variable_and_reads_no_key_file() {
     let text = r#"{ "providers": { "anthropic": "${UNSET}", "team": "file:no/such/file" } }"#;
     assert!(read(text, &[]).is_err());
     assert!(read_for(text, Accounts::Simulated, &[]).unwrap().providers.is_empty());
-}
-
-#[test]
-fn keys_come_from_the_file_first_and_from_the_environment_else() {
-    let variables = [
-        ("KEY_A", "key-number-a"),
-        ("WHO", "me"),
-        ("ANTHROPIC_API_KEY", "shadowed"),
-        ("ANTHROPIC_BASE_URL", "http://localhost:1/"),
-    ];
-    let config = read(FULL, &variables).unwrap();
-    let found = resolve_credentials(&config, &env(&variables)).unwrap();
-    let profiles: Vec<_> = found
-        .profiles
-        .iter()
-        .map(|p| (p.id.as_str(), p.key.expose(), p.base_url.as_str(), p.max_concurrency))
-        .collect();
-    assert_eq!(
-        profiles,
-        [
-            ("anthropic:key-65bef331", "key-number-a", "http://localhost:1", None),
-            ("poe:key-287d3a08", "poe-key", "https://api.poe.com", None),
-            ("team:key-65bef331", "key-number-a", "http://127.0.0.1:8787/x", Some(50)),
-            ("team:key-a30534a5", "key-b", "http://127.0.0.1:8787/x", Some(50)),
-        ]
-    );
-    assert!(found.warnings.is_empty());
-
-    let variables = [("ANTHROPIC_API_KEY", "k1"), ("POE_API_KEY", "k2")];
-    let text = r#"{ "providers": { "anthropic": { "baseUrl": "http://mine" } } }"#;
-    let found = resolve_credentials(&read(text, &variables).unwrap(), &env(&variables)).unwrap();
-    assert_eq!(found.profiles[0].base_url, "http://mine", "polpo.json beats the variable");
-    assert_eq!(found.profiles[1].base_url, "https://api.poe.com");
-}
-
-#[test]
-fn a_key_that_stands_twice_is_one_profile_and_a_warning() {
-    let text = r#"{ "providers": { "poe": { "apiKeys": ["same-key", "same-key"] } } }"#;
-    let found = resolve_credentials(&read(text, &[]).unwrap(), &env(&[])).unwrap();
-    assert_eq!((found.profiles.len(), found.warnings.len()), (1, 1));
-    assert!(!found.warnings[0].contains("same-key"), "{}", found.warnings[0]);
 }
 
 #[test]
