@@ -14,6 +14,7 @@ use crate::config::{Accounts, process_env};
 use crate::exit::{Exit, Stop};
 use crate::out::say;
 use crate::run::open_journal;
+use crate::run::points::{NOTE, has_estimates, is_estimate};
 use crate::state::StateDir;
 
 /// The name of the row for calls of tasks that have not ended.
@@ -26,6 +27,9 @@ struct Row<'a> {
     calls: u64,
     usage: Usage,
     cost_usd: Nanodollars,
+    /// Whether the cost is an estimate, where a row is a profile.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    estimated: Option<bool>,
     unpriced_calls: u64,
     lost_calls: u64,
 }
@@ -33,6 +37,8 @@ struct Row<'a> {
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Report<'a> {
+    /// Whether some costs are estimates.
+    estimated: bool,
     rows: Vec<Row<'a>>,
     not_ended: Row<'a>,
     total: Row<'a>,
@@ -52,14 +58,17 @@ pub async fn cost(global: &Global, args: &CostArgs) -> Result<Exit, Stop> {
     let config = find(global, Accounts::Simulated)?; // Costs need no key.
     let state = StateDir::open(global.state_dir.as_deref(), args.simulate, &process_env)?;
     let journal = open_journal(&config, &state, args.simulate).await?;
-    let report = journal.costs(query).await.map_err(Stop::not_written)?;
+    let by_profile = query.group == Group::Profile;
+    let report = journal.costs(query.clone()).await.map_err(Stop::not_written)?;
+    let estimated = has_estimates(&*journal, query, &report).await?;
     journal.close().await.map_err(Stop::not_written)?;
     let text = if args.json {
-        as_json(&report)?
+        as_json(&report, estimated, by_profile)?
     } else if args.csv {
         as_csv(&report)
     } else {
-        as_table(&report, &args.by).to_string()
+        let note = if estimated { NOTE } else { "" };
+        format!("{}\n{note}", as_table(&report, &args.by))
     };
     say(text.trim_end())?;
     Ok(Exit::Success)
@@ -114,15 +123,21 @@ fn row<'a>((key, row): (&'a str, &CostRow)) -> Row<'a> {
         calls: row.calls,
         usage: row.usage,
         cost_usd: row.cost,
+        estimated: None,
         unpriced_calls: row.unpriced_calls,
         lost_calls: row.lost_calls,
     }
 }
 
-fn as_json(report: &CostReport) -> Result<String, Stop> {
-    let rows = report.rows.iter().map(|it| row((&it.key, it))).collect();
+fn as_json(report: &CostReport, estimated: bool, by_profile: bool) -> Result<String, Stop> {
+    let rows = report.rows.iter().map(|it| Row {
+        estimated: by_profile.then(|| is_estimate(&it.key)),
+        ..row((&it.key, it))
+    });
+    let rows = rows.collect();
     let (not_ended, total) = (row((UNENDED, &report.unended)), row(("total", &report.total)));
-    serde_json::to_string_pretty(&Report { rows, not_ended, total }).map_err(Stop::usage)
+    let report = Report { estimated, rows, not_ended, total };
+    serde_json::to_string_pretty(&report).map_err(Stop::usage)
 }
 
 fn as_csv(report: &CostReport) -> String {

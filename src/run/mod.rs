@@ -7,6 +7,7 @@ mod halt;
 mod line;
 mod open;
 mod plan;
+pub(crate) mod points;
 mod progress;
 mod results;
 mod sink;

@@ -10,6 +10,7 @@ use polpo_store::journal::{CostQuery, CostReport, CostRow, Group, Journal, LostC
 use serde::Serialize;
 
 use super::count::{Counts, get};
+use super::points::{NOTE, has_estimates};
 use super::progress::{dollars, projected};
 use crate::exit::Stop;
 use crate::out::say;
@@ -44,6 +45,8 @@ struct Report<'a> {
     escalated: u64,
     seconds: f64,
     cost_usd: Nanodollars,
+    /// Whether some of it is an estimate.
+    estimated: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     projected_cost_usd: Option<Nanodollars>,
     models: Vec<ModelRow<'a>>,
@@ -85,16 +88,21 @@ impl Summary<'_> {
             simulated: self.run.simulated,
             run: Some(self.run.id),
         };
-        let costs = self.journal.costs(query).await.map_err(Stop::not_written)?;
+        let costs = self.journal.costs(query.clone()).await.map_err(Stop::not_written)?;
+        let estimated = has_estimates(self.journal, query, &costs).await?;
         if as_json {
-            let json = serde_json::to_string_pretty(&self.report(&costs));
-            say(json.map_err(Stop::not_written)?)
-        } else {
-            say(format_args!("{}\n{}", self.table(&costs), self.words(&costs)))
+            let json = serde_json::to_string_pretty(&self.report(&costs, estimated));
+            return say(json.map_err(Stop::not_written)?);
         }
+        let mut lines = self.words(&costs);
+        if estimated {
+            lines.push(NOTE.to_owned());
+        }
+        lines.push(format!("results: {}", self.run.results_path));
+        say(format_args!("{}\n{}", self.table(&costs), lines.join("\n")))
     }
 
-    fn report<'a>(&'a self, costs: &'a CostReport) -> Report<'a> {
+    fn report<'a>(&'a self, costs: &'a CostReport, estimated: bool) -> Report<'a> {
         let gauges = self.counts.gauges();
         let reasons = self.counts.reasons.lock().unwrap_or_else(PoisonError::into_inner);
         Report {
@@ -107,6 +115,7 @@ impl Summary<'_> {
             escalated: get(&self.counts.escalated),
             seconds: self.elapsed.as_secs_f64(),
             cost_usd: costs.total.cost,
+            estimated,
             projected_cost_usd: self.projection(costs),
             models: costs.rows.iter().map(row).collect(),
             failures: reasons.clone(),
@@ -143,7 +152,7 @@ impl Summary<'_> {
         table
     }
 
-    fn words(&self, costs: &CostReport) -> String {
+    fn words(&self, costs: &CostReport) -> Vec<String> {
         let gauges = self.counts.gauges();
         let counts = self.counts;
         let mut lines = vec![format!(
@@ -181,8 +190,7 @@ impl Summary<'_> {
             let all = self.tasks_in_file;
             lines.push(format!("projected for all {all} tasks: {}", dollars(projection)));
         }
-        lines.push(format!("results: {}", self.run.results_path));
-        lines.join("\n")
+        lines
     }
 }
 
