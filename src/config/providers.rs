@@ -45,7 +45,7 @@ pub(super) fn providers(
                 keys: vec![secret(&key, &path, directory)?],
                 ..ProviderConfig::default()
             },
-            ProviderEntry::Table(table) => provider(table, &path, directory)?,
+            ProviderEntry::Table(table) => provider(*table, &path, directory)?,
         };
         if config.base_url.is_none() && built_in_url(&name).is_none() {
             let problem = "a provider other than anthropic and poe needs a `baseUrl`";

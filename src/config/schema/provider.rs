@@ -16,7 +16,7 @@ pub(crate) enum ProviderEntry {
     /// The key.
     Key(Secret),
     /// More than a key.
-    Table(ProviderTable),
+    Table(Box<ProviderTable>),
 }
 
 /// A provider with more to say than its key.
@@ -59,7 +59,8 @@ impl<'de> Visitor<'de> for EntryVisitor {
     }
 
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Self::Value, A::Error> {
-        ProviderTable::deserialize(MapAccessDeserializer::new(map)).map(ProviderEntry::Table)
+        let table = ProviderTable::deserialize(MapAccessDeserializer::new(map))?;
+        Ok(ProviderEntry::Table(Box::new(table)))
     }
 }
 

@@ -152,7 +152,7 @@ fn kind(status: u16, given: Option<&str>) -> String {
         _ => "api_error",
     };
     // Poe answers 401 and 404 with `invalid_request_error`: the status is the better witness.
-    let misleads = matches!(status, 401 | 402 | 404 | 429);
+    let misleads = matches!(status, 401 | 404 | 429);
     known.filter(|_| !misleads).unwrap_or(of_status).to_owned()
 }
 
