@@ -12,8 +12,12 @@ pub enum Exit {
     Success,
     /// Some tasks failed.
     TasksFailed,
+    /// A login failed, or a provider that is needed has no credential.
+    Failed,
     /// Usage, configuration or input.
     Usage,
+    /// A profile that is needed is out of use, or will be soon.
+    Impaired,
     /// No usable credential.
     NoCredential,
     /// The journal or the results could not be written.
@@ -28,8 +32,8 @@ impl Exit {
     pub const fn code(self) -> u8 {
         match self {
             Self::Success => 0,
-            Self::TasksFailed => 1,
-            Self::Usage => 2,
+            Self::TasksFailed | Self::Failed => 1,
+            Self::Usage | Self::Impaired => 2,
             Self::NoCredential => 4,
             Self::NotWritten => 5,
             Self::Interrupted => 130,

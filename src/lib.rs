@@ -1,7 +1,7 @@
 //! Composition: the only crate that knows everything.
 //!
-//! [`cli`] is what a user types, [`config`] and [`tasks`] what they write, [`run`] and [`commands`]
-//! what is done about it, [`wiring`] who knows whom.
+//! [`cli`] is what a user types, [`config`] and [`tasks`] what they write, [`run`] and
+//! [`commands`] what is done about it, [`roster`] which profiles there are, [`wiring`] who knows whom.
 
 pub mod cli;
 pub mod commands;
@@ -10,6 +10,7 @@ pub mod exit;
 pub mod http;
 pub mod logs;
 pub mod out;
+pub mod roster;
 pub mod run;
 pub mod state;
 pub mod tasks;

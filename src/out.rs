@@ -11,7 +11,16 @@ use crate::exit::Stop;
 /// When it cannot be written for any other reason.
 pub fn say(line: impl Display) -> Result<(), Stop> {
     // In one piece, as a line buffer would write it line by line.
-    let written = stdout().lock().write_all(format!("{line}\n").as_bytes());
+    write(&format!("{line}\n"))
+}
+
+/// Writes to stdout what is no whole line, and shows it at once.
+///
+/// # Errors
+/// As [`say`].
+pub fn write(text: &str) -> Result<(), Stop> {
+    let mut stdout = stdout().lock();
+    let written = stdout.write_all(text.as_bytes()).and_then(|()| stdout.flush());
     match written {
         Err(error) if error.kind() != ErrorKind::BrokenPipe => {
             Err(Stop::not_written(format!("standard output cannot be written: {error}")))
@@ -20,7 +29,23 @@ pub fn say(line: impl Display) -> Result<(), Stop> {
     }
 }
 
+/// Writes a question to stdout, and leaves the cursor behind it.
+///
+/// # Errors
+/// When it cannot be written.
+pub fn ask(question: impl Display) -> Result<(), Stop> {
+    let mut stdout = stdout().lock();
+    let written = write!(stdout, "{question}").and_then(|()| stdout.flush());
+    written
+        .map_err(|error| Stop::not_written(format!("standard output cannot be written: {error}")))
+}
+
 /// Writes a line to stderr. Where that fails there is nobody left to tell.
 pub fn tell(line: impl Display) {
-    let _ = stderr().lock().write_all(format!("{line}\n").as_bytes());
+    hint(&format!("{line}\n"));
+}
+
+/// Writes to stderr what is no whole line.
+pub fn hint(text: &str) {
+    let _ = stderr().lock().write_all(text.as_bytes());
 }

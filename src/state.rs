@@ -1,7 +1,9 @@
 //! The directory that keeps what outlives a process.
 
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::{fs, io};
+
+use polpo_store::profiles::ProfileFile;
 
 use crate::config::Env;
 use crate::exit::Stop;
@@ -37,7 +39,8 @@ impl StateDir {
             },
         };
         let base = std::path::absolute(&base).map_err(|error| fault(&base, by, &error))?;
-        if FORBIDDEN.iter().any(|forbidden| base.starts_with(forbidden)) {
+        let base = without_dots(&base);
+        if is_of_system(&base) || is_of_system(&resolved(&base)) {
             return Err(Stop::usage(format!(
                 "{by}: {} is a system directory: choose another one",
                 base.display()
@@ -48,11 +51,45 @@ impl StateDir {
         Ok(Self(dir))
     }
 
+    /// The profile file in it.
+    #[must_use]
+    pub fn profiles(&self) -> ProfileFile {
+        ProfileFile::new(&self.0)
+    }
+
     /// A file in it.
     #[must_use]
     pub fn file(&self, name: &str) -> PathBuf {
         self.0.join(name)
     }
+}
+
+fn is_of_system(path: &Path) -> bool {
+    FORBIDDEN.iter().any(|forbidden| path.starts_with(forbidden))
+}
+
+/// An absolute path without `..`.
+fn without_dots(path: &Path) -> PathBuf {
+    let mut plain = PathBuf::new();
+    for component in path.components() {
+        match component {
+            Component::ParentDir => drop(plain.pop()),
+            Component::Prefix(_)
+            | Component::RootDir
+            | Component::CurDir
+            | Component::Normal(_) => plain.push(component),
+        }
+    }
+    plain
+}
+
+/// Where the symbolic links of a path lead, as far as it exists.
+fn resolved(path: &Path) -> PathBuf {
+    let real = path.ancestors().find_map(|dir| {
+        let rest = path.strip_prefix(dir).ok()?;
+        Some(fs::canonicalize(dir).ok()?.join(rest))
+    });
+    real.unwrap_or_else(|| path.to_owned())
 }
 
 fn fault(path: &Path, by: &str, error: &io::Error) -> Stop {
@@ -89,7 +126,17 @@ mod tests {
 
     #[test]
     fn a_system_directory_is_refused() {
-        let refused = StateDir::open(Some(Path::new("/usr/polpo")), false, &|_| None);
-        assert_eq!(refused.unwrap_err().exit, crate::exit::Exit::Usage);
+        let home = tempfile::tempdir().unwrap();
+        std::os::unix::fs::symlink("/usr", home.path().join("link")).unwrap();
+        let behind = home.path().join("link/share/polpo/state");
+        for path in ["/usr/polpo", "/tmp/../usr/polpo", "/../usr/./polpo"].map(Path::new) {
+            let refused = StateDir::open(Some(path), false, &|_| None).unwrap_err();
+            assert!(refused.message.contains("/usr/polpo is a system directory"), "{refused:?}");
+        }
+        let refused = StateDir::open(Some(&behind), false, &|_| None).unwrap_err();
+        assert!(refused.message.contains("is a system directory"), "{refused:?}");
+        let inside = home.path().join("a/../b");
+        let dir = StateDir::open(Some(&inside), false, &|_| None).unwrap();
+        assert_eq!(dir.file("x"), home.path().join("b/x"));
     }
 }

@@ -3,26 +3,26 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use actix::{Actor, Addr, Recipient};
+use actix::{Actor, Addr, AsyncContext, Context, Recipient};
 use polpo_agents::agent::{Agent, AgentSpec, Desk};
 use polpo_agents::clock::Clock;
-use polpo_agents::messages::{Join, Observe, RunTask};
-use polpo_agents::profile::Profile;
+use polpo_agents::keeper::Keeper;
+use polpo_agents::messages::{Flush, Join, Observe, RunTask, Talk};
+use polpo_agents::profile::{Profile, Signing};
 use polpo_agents::scheduler::Scheduler;
 use polpo_metrics::{Metrics, Surface};
+use polpo_policy::health::Health;
 use polpo_policy::id::{AgentId, ProfileId, ProviderId};
 use polpo_policy::ladder::RetryPolicy;
 use polpo_policy::pool::Pool;
 use polpo_policy::pool::seat::Ladders;
 use polpo_policy::price::PriceList;
-use polpo_simulator::{InMemory, Simulator};
 use polpo_store::journal::Journal;
-use polpo_upstream::credential::Credential;
-use polpo_upstream::http::HttpTransport;
+use polpo_store::profiles::ProfileFile;
 use polpo_upstream::transport::Transport;
 
-use crate::config::{AgentConfig, Config, Found, FoundSecret, Secret, profile_id};
-use crate::exit::Stop;
+use crate::config::{AgentConfig, Config};
+use crate::roster::Watch;
 
 /// Requests that may wait for a profile. More than a run of the largest concurrency has at once,
 /// so that it only ever bounds a mistake.
@@ -35,19 +35,30 @@ pub struct Outlet {
     /// Its provider.
     pub provider: ProviderId,
     /// What it signs with.
-    pub credential: Credential,
+    pub signing: Signing,
     /// Where it sends.
     pub transport: Arc<dyn Transport>,
     /// How many requests it may serve at once; `None` = as many as run.
     pub slots: Option<u32>,
+    /// What is remembered of it.
+    pub health: Health,
 }
 
 /// The running actors, as the rest of the program sees them.
+#[derive(Clone)]
 pub struct Actors {
     /// The agents by name.
     pub agents: BTreeMap<AgentId, Recipient<RunTask>>,
+    /// The same for those who talk to them.
+    pub talkers: BTreeMap<AgentId, Recipient<Talk>>,
     /// How things stand.
     pub observe: Recipient<Observe>,
+    /// Who assigns requests to profiles.
+    pub scheduler: Addr<Scheduler>,
+    /// Who keeps the health of profiles.
+    pub keeper: Addr<Keeper>,
+    /// How many requests run at once.
+    pub concurrency: u32,
 }
 
 /// What every actor shares.
@@ -62,16 +73,19 @@ pub struct Shared {
     pub surface: Surface,
     /// Where chance begins.
     pub seed: u64,
+    /// Where the health of profiles is kept.
+    pub profiles: ProfileFile,
 }
 
 /// Starts everything: profiles, the scheduler that knows them, the agents that ask it.
 pub fn start(config: &Config, outlets: Vec<Outlet>, shared: Shared, concurrency: u32) -> Actors {
-    let Shared { journal, metrics, clock, surface, seed } = shared;
-    let pool = Pool::new(QUEUE_LIMIT, ladders(config));
-    let scheduler = Scheduler::new(pool, clock.clone(), metrics.clone()).start();
-    for outlet in outlets {
-        join(&scheduler, outlet, concurrency);
-    }
+    let Shared { journal, metrics, clock, surface, seed, profiles } = shared;
+    let pool = Pool::new(QUEUE_LIMIT, ladders(config)).paced();
+    // They know each other, so that one of them has its address before it is there.
+    let context = Context::new();
+    let keeper = Keeper::new(profiles, context.address().recipient()).start();
+    let remember = Some(keeper.clone().recipient());
+    let scheduler = context.run(Scheduler::new(pool, clock.clone(), metrics.clone(), remember));
     let desk = Arc::new(Desk {
         acquire: scheduler.clone().recipient(),
         journal,
@@ -81,22 +95,48 @@ pub fn start(config: &Config, outlets: Vec<Outlet>, shared: Shared, concurrency:
         dice: Arc::new(Mutex::new(fastrand::Rng::with_seed(seed))),
         surface,
     });
-    let agents = config.agents.iter().map(|agent| {
+    let (mut agents, mut talkers) = (BTreeMap::new(), BTreeMap::new());
+    for agent in &config.agents {
         let actor = Agent::new(Arc::new(spec(agent)), desk.clone()).start();
-        (agent.name.clone(), actor.recipient())
-    });
-    Actors { agents: agents.collect(), observe: scheduler.recipient() }
+        agents.insert(agent.name.clone(), actor.clone().recipient());
+        talkers.insert(agent.name.clone(), actor.recipient());
+    }
+    let observe = scheduler.clone().recipient();
+    let actors = Actors { agents, talkers, observe, scheduler, keeper, concurrency };
+    for outlet in outlets {
+        actors.join(outlet);
+    }
+    actors
 }
 
-#[expect(clippy::disallowed_methods, reason = "one Join for each profile, at start-up")]
-fn join(scheduler: &Addr<Scheduler>, outlet: Outlet, concurrency: u32) {
-    let Outlet { id: profile, provider, credential, transport, slots } = outlet;
-    let actor = Profile::new(credential, transport).start().recipient();
-    let slots = slots.unwrap_or(concurrency);
-    scheduler.do_send(Join { profile, provider, slots, actor });
+impl Actors {
+    /// Takes a profile into use, or lets one be used in another way from now on.
+    #[expect(clippy::disallowed_methods, reason = "one Join for each profile that is found")]
+    pub fn join(&self, outlet: Outlet) {
+        let Outlet { id: profile, provider, signing, transport, slots, health } = outlet;
+        let actor = Profile::new(signing, transport).start().recipient();
+        let (slots, health) = (slots.unwrap_or(self.concurrency), Box::new(health));
+        self.scheduler.do_send(Join { profile, provider, slots, health, actor });
+    }
+
+    /// Has everything written that is known of the profiles.
+    pub async fn flush(&self) {
+        // Closed mailboxes only happen while the program ends.
+        let _ = self.scheduler.send(Flush).await;
+        let _ = self.keeper.send(Flush).await;
+    }
 }
 
-fn ladders(config: &Config) -> Ladders {
+/// Notices changes of the profiles for as long as it is polled, if there is anything to watch.
+pub(crate) async fn watching(watch: Option<Watch>, actors: Actors) {
+    match watch {
+        Some(watch) => watch.keep(actors).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// How long profiles rest after failures.
+pub(crate) fn ladders(config: &Config) -> Ladders {
     let delta = |time| chrono::TimeDelta::from_std(time).unwrap_or(chrono::TimeDelta::MAX);
     let billing = &config.settings.billing;
     Ladders {
@@ -118,57 +158,4 @@ fn spec(agent: &AgentConfig) -> AgentSpec {
             escalate_model: retry.escalate_model.clone(),
         },
     }
-}
-
-/// The profiles of real keys.
-///
-/// # Errors
-/// When a key cannot be sent, or TLS cannot be set up.
-pub fn real_outlets(profiles: Vec<Found>) -> Result<Vec<Outlet>, Stop> {
-    let outlets = profiles.into_iter().map(|profile| {
-        let FoundSecret::Key(key) = &profile.secret else {
-            return Err(Stop::usage(format!(
-                "profile {} is a stored one, which no run reads yet",
-                profile.id
-            )));
-        };
-        let transport = HttpTransport::new(&profile.base_url).map_err(Stop::usage)?;
-        Ok(Outlet {
-            credential: credential(&profile.id, key)?,
-            id: profile.id,
-            provider: profile.provider,
-            transport: Arc::new(transport),
-            slots: profile.max_concurrency,
-        })
-    });
-    outlets.collect()
-}
-
-/// The profiles of a scenario's accounts, which stand for every provider that the agents name.
-///
-/// # Errors
-/// When a key cannot be sent.
-pub fn simulated_outlets(
-    simulator: &Simulator,
-    providers: impl IntoIterator<Item = ProviderId>,
-) -> Result<Vec<Outlet>, Stop> {
-    let mut outlets = Vec::new();
-    for provider in providers {
-        for key in simulator.scenario().accounts().iter().flat_map(|account| &account.api_keys) {
-            let key = Secret::new(key.as_str());
-            let id = profile_id(&provider, &key);
-            outlets.push(Outlet {
-                credential: credential(&id, &key)?,
-                id,
-                provider: provider.clone(),
-                transport: Arc::new(InMemory::new(simulator.clone())),
-                slots: None,
-            });
-        }
-    }
-    Ok(outlets)
-}
-
-fn credential(id: &ProfileId, key: &Secret) -> Result<Credential, Stop> {
-    Credential::api_key(key.expose()).map_err(|error| Stop::usage(format!("profile {id}: {error}")))
 }

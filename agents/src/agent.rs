@@ -1,4 +1,4 @@
-//! An agent: runs tasks, each as a future of its own.
+//! An agent: runs tasks and takes turns of conversations, each as a future of its own.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use actix::{Actor, Context, Handler, MessageResult, Recipient};
 use futures_util::FutureExt;
 use polpo_metrics::{Metrics, Surface};
-use polpo_policy::id::AgentId;
+use polpo_policy::id::{AgentId, ModelName};
 use polpo_policy::ladder::RetryPolicy;
 use polpo_policy::model::ModelSpec;
 use polpo_policy::price::PriceList;
@@ -16,7 +16,8 @@ use polpo_upstream::wire::problem::Problem;
 use crate::attempt;
 use crate::clock::Clock;
 use crate::job::{Ending, Job, Outcome, Spent};
-use crate::messages::{Acquire, RunTask};
+use crate::messages::{Acquire, RunTask, Talk};
+use crate::talk::{Why, talk};
 use crate::working::Working;
 
 /// How an agent is configured.
@@ -63,6 +64,8 @@ pub(crate) struct Story {
     pub(crate) spent: Spent,
     pub(crate) last_call: Option<(ModelSpec, polpo_policy::id::ProfileId)>,
     pub(crate) escalated_from: Option<ModelSpec>,
+    /// The model that was wanted of the last call, and why it had its model and its profile.
+    pub(crate) why: Option<(ModelName, Why)>,
 }
 
 /// One configured agent.
@@ -91,6 +94,18 @@ impl Handler<RunTask> for Agent {
     }
 }
 
+impl Handler<Talk> for Agent {
+    type Result = MessageResult<Talk>;
+
+    fn handle(&mut self, Talk(turn): Talk, _: &mut Context<Self>) -> Self::Result {
+        let (spec, desk) = (self.spec.clone(), self.desk.clone());
+        MessageResult(Working::on(async move {
+            let _running = Running::new(&desk, &spec.name);
+            talk(&spec, &desk, &turn).await
+        }))
+    }
+}
+
 async fn run(spec: Arc<AgentSpec>, desk: Arc<Desk>, job: Job) -> Outcome {
     let started_at = desk.clock.now();
     let _running = Running::new(&desk, &spec.name);
@@ -109,13 +124,14 @@ async fn run(spec: Arc<AgentSpec>, desk: Arc<Desk>, job: Job) -> Outcome {
         spent: story.spent,
         model: model.map(|spec| spec.model),
         profile,
+        why: story.why,
         escalated_from: story.escalated_from.map(|spec| spec.model),
         started_at,
         ended_at: desk.clock.now(),
     }
 }
 
-/// Counts a running task, however it ends.
+/// Counts a running task or turn, however it ends.
 struct Running<'a> {
     metrics: &'a Metrics,
     agent: &'a AgentId,

@@ -4,56 +4,85 @@ use std::time::Duration;
 
 use polpo_metrics::RequestEnded;
 use polpo_policy::failure::Failure;
+use polpo_policy::id::SessionId;
+use polpo_policy::limits::Timestamp;
 use polpo_policy::model::ModelSpec;
-use polpo_policy::pool::{Alternative, Refusal, Request};
+use polpo_policy::pool::{Alternative, Grounds, Refusal, Request, Size};
 use polpo_policy::retry::{BATCH_PATIENCE, Course, Next};
+use polpo_store::journal::RunId;
 use polpo_upstream::wire::problem::Problem;
 use serde_json::Value;
-use tokio::sync::oneshot;
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use crate::agent::{AgentSpec, Desk, Story};
 use crate::call::{Called, call};
-use crate::job::{Ending, Job, Turn};
+use crate::job::{Correction, Ending, Question};
 use crate::lease::Place;
 use crate::messages::{Acquire, Granted};
+use crate::talk::{Delta, Why};
 
 /// A question.
 pub(crate) struct Ask<'a> {
-    pub(crate) job: &'a Job,
+    pub(crate) run: RunId,
+    /// What it is called in the journal.
+    pub(crate) task: &'a str,
+    pub(crate) attempt: u32,
+    pub(crate) question: &'a Question,
     /// The model and its fallbacks.
     pub(crate) models: &'a [ModelSpec],
     pub(crate) max_tokens: u64,
-    pub(crate) turns: &'a [Turn],
-    pub(crate) attempt: u32,
+    pub(crate) corrections: &'a [Correction],
+    /// The conversation that it is a turn of.
+    pub(crate) session: Option<&'a SessionId>,
+    /// Until when it may wait for a profile.
+    pub(crate) deadline: Option<Timestamp>,
+    /// Where what the model says goes as it comes. Who stops listening cancels the question.
+    pub(crate) deltas: Option<&'a mpsc::Sender<Delta>>,
+}
+
+impl Ask<'_> {
+    /// Resolves when it is cancelled.
+    pub(crate) async fn cancelled(&self) {
+        match self.deltas {
+            Some(deltas) => deltas.closed().await,
+            None => std::future::pending().await,
+        }
+    }
 }
 
 /// Why a question has no answer.
 pub(crate) enum Unanswered {
-    /// Upstream says that it is wrong, or could not answer it for too long.
-    Failed(Problem, Failure),
-    /// No profile can serve it, and none has a known return.
-    Pending,
+    /// Upstream says that it is wrong, could not answer it for too long, or failed when a part of
+    /// the answer had been shown.
+    Failed { problem: Problem, failure: Failure, is_cut: bool },
+    /// It got no profile, and why the last one it had did not serve it.
+    Refused(Refusal, Option<Problem>),
     /// The journal could not be written.
     Unrecorded(String),
+    /// Nobody listens any more.
+    Cancelled,
 }
 
 impl Unanswered {
     pub(crate) fn ending(self, last_message: Option<Value>) -> Ending {
         match self {
-            Self::Failed(problem, failure) => {
+            Self::Failed { problem, failure, .. } => {
                 Ending::Errored { problem, reason: failure.label(), last_message }
             }
-            Self::Pending => Ending::Pending,
+            Self::Refused(..) | Self::Cancelled => Ending::Pending,
             Self::Unrecorded(why) => Ending::Unrecorded(why),
         }
     }
 
     const fn label(&self) -> &'static str {
         match self {
-            Self::Failed(_, failure) => failure.label(),
-            Self::Pending => "no_credential",
+            Self::Failed { failure, .. } => failure.label(),
+            Self::Refused(Refusal::QueueFull, _) => "queue_full",
+            Self::Refused(Refusal::TimedOut, _) => "timed_out",
+            Self::Refused(Refusal::NoCredential, _) => "no_credential",
             Self::Unrecorded(_) => "unrecorded",
+            Self::Cancelled => "cancelled",
         }
     }
 }
@@ -67,6 +96,18 @@ pub(crate) async fn ask(
 ) -> Result<Value, Unanswered> {
     let began = Instant::now();
     let result = fail_over(spec, desk, asked, story).await;
+    ended(spec, (desk, asked), story, began, &result);
+    result
+}
+
+/// Counts a question that was asked at `began`.
+pub(crate) fn ended(
+    spec: &AgentSpec,
+    (desk, asked): (&Desk, &Ask<'_>),
+    story: &Story,
+    began: Instant,
+    result: &Result<Value, Unanswered>,
+) {
     let model = story.last_call.as_ref().map_or(&asked.models[0], |(model, _)| model);
     desk.metrics.request_ended(&RequestEnded {
         surface: desk.surface,
@@ -75,47 +116,82 @@ pub(crate) async fn ask(
         outcome: result.as_ref().map_or_else(Unanswered::label, |_| "succeeded"),
         took: began.elapsed(),
     });
-    result
 }
 
-async fn fail_over(
+/// The same without counting it.
+pub(crate) async fn fail_over(
     spec: &AgentSpec,
     desk: &Desk,
     asked: &Ask<'_>,
     story: &mut Story,
 ) -> Result<Value, Unanswered> {
     let mut course = Course::new(BATCH_PATIENCE);
-    let mut unsuited = None;
+    let mut last: Option<(Problem, Failure)> = None;
     loop {
-        let granted = match acquire(spec, desk, asked.models, &course).await {
-            // It is the request that no profile can serve: the others need not wait for one.
-            Err(Unanswered::Pending) => return Err(unsuited.unwrap_or(Unanswered::Pending)),
-            granted => granted?,
+        let granted = tokio::select! {
+            biased;
+            () = asked.cancelled() => return Err(Unanswered::Cancelled),
+            granted = acquire(spec, desk, asked, &course) => granted,
+        };
+        let granted = match granted {
+            Ok(granted) => granted,
+            Err(refusal) => return Err(refused(refusal, last)),
         };
         course.granted(desk.clock.now());
         let model = &asked.models[granted.alternative];
-        if granted.alternative > 0 {
+        let why = why(granted.grounds, last.as_ref());
+        if let Why::Fallback { reason, .. } = why {
             let from = asked.models[0].model.as_str();
-            desk.metrics.fell_back(&spec.name, from, model.model.as_str(), "limited");
+            desk.metrics.fell_back(&spec.name, from, model.model.as_str(), reason);
         }
+        story.why = Some((asked.models[0].model.clone(), why));
         let profile = granted.lease.profile().clone();
         story.last_call = Some((model.clone(), profile.clone()));
         let (problem, failure) =
             match call(spec, desk, asked, (model, granted.lease), story).await? {
                 Called::Answered(message) => return Ok(message),
                 Called::Failed(problem, failure) => (problem, failure),
+                Called::Cut(problem, failure) => {
+                    return Err(Unanswered::Failed { problem, failure, is_cut: true });
+                }
+                Called::Cancelled => return Err(Unanswered::Cancelled),
             };
         tracing::debug!(
-            agent = %spec.name, task = asked.job.id, %profile, model = %model.model,
+            agent = %spec.name, task = asked.task, %profile, model = %model.model,
             status = problem.status, reason = failure.label(), problem = problem.message,
             "a call failed"
         );
         match course.failed(desk.clock.now(), &profile, &failure, desk.roll()) {
             Next::Again => desk.metrics.failed_over(&profile, failure.label()),
-            Next::GiveUp => return Err(Unanswered::Failed(problem, failure)),
+            Next::GiveUp => return Err(Unanswered::Failed { problem, failure, is_cut: false }),
         }
-        if failure == Failure::Unsuited {
-            unsuited = Some(Unanswered::Failed(problem, failure));
+        // That it does not suit a profile is what is wrong with the request, whatever comes after.
+        if !matches!(last, Some((_, Failure::Unsuited))) {
+            last = Some((problem, failure));
+        }
+    }
+}
+
+fn refused(refusal: Refusal, last: Option<(Problem, Failure)>) -> Unanswered {
+    match (refusal, last) {
+        // It is the request that no profile can serve: the others need not wait for one.
+        (Refusal::NoCredential, Some((problem, failure @ Failure::Unsuited))) => {
+            Unanswered::Failed { problem, failure, is_cut: false }
+        }
+        (refusal, last) => Unanswered::Refused(refusal, last.map(|(problem, _)| problem)),
+    }
+}
+
+fn why(grounds: Grounds, last: Option<&(Problem, Failure)>) -> Why {
+    match grounds {
+        Grounds::Oldest => Why::Requested,
+        Grounds::Pinned => Why::Pinned,
+        Grounds::Home => Why::Home,
+        Grounds::Fallback(Some((cause, until))) => Why::Fallback { reason: cause.label(), until },
+        // Nothing keeps it from being served but that it just failed, or that nobody serves it.
+        Grounds::Fallback(None) => {
+            let reason = last.map_or("no_credential", |(_, failure)| failure.label());
+            Why::Fallback { reason, until: None }
         }
     }
 }
@@ -124,10 +200,10 @@ async fn fail_over(
 async fn acquire(
     spec: &AgentSpec,
     desk: &Desk,
-    models: &[ModelSpec],
+    asked: &Ask<'_>,
     course: &Course,
-) -> Result<Granted, Unanswered> {
-    let alternatives = models.iter().map(|model| Alternative {
+) -> Result<Granted, Refusal> {
+    let alternatives = asked.models.iter().map(|model| Alternative {
         provider: model.provider.clone(),
         class: model.limit_class(),
         pin: model.pin.clone(),
@@ -137,7 +213,9 @@ async fn acquire(
         alternatives: alternatives.collect(),
         avoid: course.avoid().clone(),
         not_before: course.not_before(),
-        deadline: None, // A batch waits while any profile has a known return.
+        deadline: asked.deadline,
+        session: asked.session.cloned(),
+        size: Size { bytes: asked.question.bytes(asked.corrections), max_tokens: asked.max_tokens },
     };
     let (answer, granted) = oneshot::channel();
     // Closed mailboxes and channels only happen while the program ends.
@@ -154,8 +232,7 @@ async fn acquire(
             desk.metrics.queue_waited(desk.surface, waited);
             Ok(granted)
         }
-        Ok(Err(Refusal::QueueFull | Refusal::TimedOut | Refusal::NoCredential)) | Err(_) => {
-            Err(Unanswered::Pending)
-        }
+        Ok(Err(refusal)) => Err(refusal),
+        Err(_) => Err(Refusal::NoCredential),
     }
 }

@@ -9,7 +9,7 @@ use serde_json::Value;
 
 use crate::agent::{AgentSpec, Desk, Story};
 use crate::ask::{Ask, Unanswered, ask};
-use crate::job::{Ending, Job, Turn};
+use crate::job::{Correction, Ending, Job};
 
 /// What is wrong with an answer.
 struct Flaw {
@@ -21,7 +21,7 @@ struct Flaw {
 
 /// Runs a task to its end; `story` is kept up to date at every await.
 pub(crate) async fn run(spec: &AgentSpec, desk: &Desk, job: &Job, story: &mut Story) -> Ending {
-    let mut turns: Vec<Turn> = Vec::new();
+    let mut corrections: Vec<Correction> = Vec::new();
     let mut told: Vec<String> = Vec::new();
     let mut max_tokens = job.question.max_tokens;
     let mut flawed: Option<(Flaw, Value)> = None;
@@ -35,11 +35,13 @@ pub(crate) async fn run(spec: &AgentSpec, desk: &Desk, job: &Job, story: &mut St
         }
         previous = model;
         story.attempts += 1;
-        let mut result = answer(spec, desk, job, (model, &turns, &mut max_tokens), story).await;
-        if matches!(result, Err(Unanswered::Pending)) && *model != job.model {
+        let mut result =
+            answer(spec, desk, job, (model, &corrections, &mut max_tokens), story).await;
+        if matches!(result, Err(Unanswered::Refused(..))) && *model != job.model {
             // Nobody can serve the stronger model, and nobody will: the own one is better than none.
             story.escalated_from = None;
-            result = answer(spec, desk, job, (&job.model, &turns, &mut max_tokens), story).await;
+            result =
+                answer(spec, desk, job, (&job.model, &corrections, &mut max_tokens), story).await;
         }
         let message = match result {
             Ok(message) => message,
@@ -47,7 +49,7 @@ pub(crate) async fn run(spec: &AgentSpec, desk: &Desk, job: &Job, story: &mut St
         };
         let Some(flaw) = check(job, &message) else { return Ending::Succeeded(message) };
         told.push(format!("attempt {} on {}: {}", story.attempts, model.model, flaw.diagnosis));
-        turns.push(Turn { answer: text(&message), diagnosis: advice(&flaw) });
+        corrections.push(Correction { answer: text(&message), diagnosis: advice(&flaw) });
         flawed = Some((flaw, message));
     }
     let problem = Problem::own("api_error", format!("no answer was good: {}", told.join("; ")));
@@ -62,7 +64,7 @@ async fn answer(
     spec: &AgentSpec,
     desk: &Desk,
     job: &Job,
-    (model, turns, max_tokens): (&ModelSpec, &[Turn], &mut u64),
+    (model, corrections, max_tokens): (&ModelSpec, &[Correction], &mut u64),
     story: &mut Story,
 ) -> Result<Value, Unanswered> {
     let models = chain(spec, job, model);
@@ -70,7 +72,18 @@ async fn answer(
     let mut raises = 0;
     loop {
         let attempt = story.attempts;
-        let asked = Ask { job, models: &models, max_tokens: *max_tokens, turns, attempt };
+        let asked = Ask {
+            run: job.run,
+            task: &job.id,
+            attempt,
+            question: &job.question,
+            models: &models,
+            max_tokens: *max_tokens,
+            corrections,
+            session: None,
+            deadline: None, // A batch waits while any profile has a known return.
+            deltas: None,
+        };
         let message = ask(spec, desk, &asked, story).await?;
         let is_cut = message["stop_reason"] == "max_tokens";
         let more = limit.and_then(|limit| raised_max_tokens(*max_tokens, limit));

@@ -8,10 +8,10 @@ use futures_util::{FutureExt, StreamExt};
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method};
 use polpo_metrics::{Allowance, Spending};
-use polpo_policy::budget::{Estimate, reservation};
+use polpo_policy::budget::{BYTES_PER_TOKEN, Estimate, reservation};
 use polpo_policy::failure::{Failure, of_request};
-use polpo_policy::id::{ModelName, OrganizationId, ProfileId};
-use polpo_policy::limits::Hints;
+use polpo_policy::id::{ModelName, OrganizationId, ProfileId, WorkspaceId};
+use polpo_policy::limits::{Hints, Reading};
 use polpo_policy::model::{Catalogue, ModelSpec};
 use polpo_policy::pool::Verdict;
 use polpo_policy::price::Cost;
@@ -20,6 +20,7 @@ use polpo_store::journal::{CallEnd, CallId, CallStart, JournalError};
 use polpo_upstream::error::TransportError;
 use polpo_upstream::meter::{Ending, Meter};
 use polpo_upstream::transport::{Body, Call};
+use polpo_upstream::wire::assemble::text;
 use polpo_upstream::wire::problem::Problem;
 use serde_json::Value;
 use tokio::time::{Instant, timeout};
@@ -27,7 +28,10 @@ use tokio::time::{Instant, timeout};
 use crate::agent::{AgentSpec, Desk, Story};
 use crate::ask::{Ask, Unanswered};
 use crate::lease::Lease;
+use crate::messages::NoReply;
 use crate::relay::Relay;
+use crate::talk::Delta;
+use crate::token::Unsigned;
 
 /// The longest error answer that is read; real ones are below a kilobyte, a proxy's page may be
 /// longer and says no more for it.
@@ -41,6 +45,10 @@ const LINGER: Duration = Duration::from_millis(500);
 pub(crate) enum Called {
     Answered(Value),
     Failed(Problem, Failure),
+    /// It failed when a part of the answer had been shown.
+    Cut(Problem, Failure),
+    /// Nobody listens to it any more.
+    Cancelled,
 }
 
 /// What a call is to be charged.
@@ -49,6 +57,9 @@ enum Charge {
     Nothing,
     /// What was metered.
     Metered(Box<Meter>),
+    /// What was metered before it was cancelled, and how many bytes had been said: upstream tells
+    /// only at the end how many tokens that is.
+    Cancelled(Box<Meter>, usize),
     /// Its reservation: nobody knows what upstream did.
     Reserved(Box<Meter>),
 }
@@ -62,7 +73,7 @@ pub(crate) async fn call(
     story: &mut Story,
 ) -> Result<Called, Unanswered> {
     let granted = Instant::now();
-    let Ok(body) = asked.job.question.body(&model.model, asked.max_tokens, asked.turns) else {
+    let Ok(body) = asked.question.body(&model.model, asked.max_tokens, asked.corrections) else {
         let problem =
             Problem::own("invalid_request_error", "the request cannot be written as JSON");
         return Ok(Called::Failed(problem, Failure::Rejected));
@@ -70,8 +81,8 @@ pub(crate) async fn call(
     let reserved = reservation(&desk.prices, model.model.as_str(), &estimate(&body, asked));
     let profile = lease.profile().clone();
     let start = CallStart {
-        run: asked.job.run,
-        task: asked.job.id.clone(),
+        run: asked.run,
+        task: asked.task.to_owned(),
         attempt: asked.attempt,
         agent: spec.name.clone(),
         model: model.model.clone(),
@@ -91,7 +102,8 @@ pub(crate) async fn call(
     };
     let outcome = match &called {
         Ok(Called::Answered(_)) => "succeeded",
-        Ok(Called::Failed(_, failure)) => failure.label(),
+        Ok(Called::Failed(_, failure) | Called::Cut(_, failure)) => failure.label(),
+        Ok(Called::Cancelled) => "cancelled",
         Err(_) => "panic",
     };
     let bill = Bill::new(desk, &model.model, charge, reserved);
@@ -131,37 +143,59 @@ async fn send(
     desk: &Desk,
     asked: &Ask<'_>,
     model: &ModelSpec,
-    (mut lease, body): (Lease, Bytes),
+    (lease, body): (Lease, Bytes),
 ) -> (Called, Charge) {
     let (sent, body_bytes) = (Instant::now(), body.len() as u64);
-    let reply = match lease.dispatch(request(asked.job.question.version(), body)).await {
+    let reply = tokio::select! {
+        biased;
+        () = asked.cancelled() => return (Called::Cancelled, Charge::Reserved(Box::default())),
+        reply = lease.dispatch(request(asked.question.version(), body)) => reply,
+    };
+    let reply = match reply {
         Ok(reply) => reply,
-        Err(error) => {
-            lease.settle(Verdict::Failed(Failure::Network));
+        Err(NoReply::Transport(error)) => {
+            lease.settle(Verdict::Failed(Failure::Network), None);
             return (unreached(error), unreached_charge(error));
         }
+        Err(NoReply::Unsigned(Unsigned { failure, message })) => {
+            lease.settle(Verdict::Failed(failure), None);
+            let problem = Problem::own("authentication_error", message);
+            return (Called::Failed(problem, failure), Charge::Nothing);
+        }
     };
-    let hints = read_headers(desk, &mut lease, model, &reply.headers);
+    let hints = read_headers(desk, &lease, model, &reply.headers);
     if !reply.status.is_success() {
         let body = error_body(reply.body).await;
         let problem = Problem::from_body(reply.status, &body);
         let failure = problem.failure(desk.clock.now(), &hints);
         let failure = of_request(failure, &hints, body_bytes);
-        lease.settle(Verdict::Failed(failure));
+        lease.settle(Verdict::Failed(failure), None);
         return (Called::Failed(problem, failure), Charge::Nothing);
     }
-    read(desk, model, Relay::new(reply, hints, lease), sent).await
+    let relay = Relay::new(reply, hints, lease, asked.deltas.is_some());
+    read(desk, asked, model, relay, sent).await
 }
 
-async fn read(desk: &Desk, model: &ModelSpec, mut relay: Relay, sent: Instant) -> (Called, Charge) {
-    let mut is_first = true;
-    while *relay.meter().ending() == Ending::Open
-        && let Some(Ok(_)) = relay.next().await
-    {
+async fn read(
+    desk: &Desk,
+    asked: &Ask<'_>,
+    model: &ModelSpec,
+    mut relay: Relay,
+    sent: Instant,
+) -> (Called, Charge) {
+    let (mut is_first, mut shown) = (true, 0);
+    while *relay.meter().ending() == Ending::Open {
+        let next = tokio::select! {
+            biased;
+            () = asked.cancelled() => return (Called::Cancelled, cancelled(&relay, shown)),
+            next = relay.next() => next,
+        };
+        let Some(Ok(_)) = next else { break };
         if is_first && relay.meter().has_content() {
             is_first = false;
             desk.metrics.time_to_first_token(desk.surface, model.model.as_str(), sent.elapsed());
         }
+        shown += show(asked, relay.take_deltas()).await;
     }
     if *relay.meter().ending() == Ending::Complete {
         let rest = async { while let Some(Ok(_)) = relay.next().await {} };
@@ -170,15 +204,41 @@ async fn read(desk: &Desk, model: &ModelSpec, mut relay: Relay, sent: Instant) -
     let relayed = relay.finish(desk.clock.now());
     let meter = Box::new(relayed.meter);
     match relayed.result {
-        Ok(message) if meter.has_totals() => (Called::Answered(message), Charge::Metered(meter)),
-        // An answer without figures was not free.
-        Ok(message) => (Called::Answered(message), Charge::Reserved(meter)),
+        Ok(message) => {
+            if shown == 0 {
+                show(asked, vec![Delta::Text(text(&message))]).await; // It came in one piece.
+            }
+            // An answer without figures was not free.
+            let is_metered = meter.has_totals();
+            let charge = if is_metered { Charge::Metered(meter) } else { Charge::Reserved(meter) };
+            (Called::Answered(message), charge)
+        }
         Err(fault) => {
             let charge =
                 if fault.is_lost { Charge::Reserved(meter) } else { Charge::Metered(meter) };
-            (Called::Failed(fault.problem, fault.failure), charge)
+            let failed = if shown > 0 { Called::Cut } else { Called::Failed };
+            (failed(fault.problem, fault.failure), charge)
         }
     }
+}
+
+/// What a call is charged that is cancelled after this many bytes.
+fn cancelled(relay: &Relay, said: usize) -> Charge {
+    let meter = Box::new(relay.meter().clone());
+    // What it has read is told at the beginning.
+    let has_figures = meter.usage().usage() != Usage::default();
+    if has_figures { Charge::Cancelled(meter, said) } else { Charge::Reserved(meter) }
+}
+
+/// Shows what the model says to whoever listens, at his pace; tells how many bytes that was.
+async fn show(asked: &Ask<'_>, said: Vec<Delta>) -> usize {
+    let Some(deltas) = asked.deltas else { return 0 };
+    let mut bytes = 0;
+    for delta in said {
+        bytes += delta.len();
+        let _ = deltas.send(delta).await; // Whoever reads on notices that nobody listens.
+    }
+    bytes
 }
 
 fn request(version: &'static str, body: Bytes) -> Call {
@@ -198,17 +258,18 @@ fn unreached_charge(error: TransportError) -> Charge {
 }
 
 /// Takes over what the headers tell of organisation and limits.
-fn read_headers(desk: &Desk, lease: &mut Lease, model: &ModelSpec, headers: &HeaderMap) -> Hints {
+fn read_headers(desk: &Desk, lease: &Lease, model: &ModelSpec, headers: &HeaderMap) -> Hints {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let hints = Hints::read(desk.clock.now(), text);
     let organization = text("anthropic-organization-id").map(OrganizationId::from);
+    let workspace = text("anthropic-workspace-id").map(WorkspaceId::from);
     let scope =
         organization.as_ref().map_or_else(|| lease.profile().to_string(), OrganizationId::short);
     for reading in &hints.limits {
         let allowance = Allowance { limit: reading.limit, remaining: reading.remaining };
         desk.metrics.set_ratelimit(&scope, &model.limit_class(), reading.dimension, allowance);
     }
-    lease.answered_by(organization);
+    lease.note(Reading { organization, workspace, limits: hints.limits.clone() });
     hints
 }
 
@@ -235,18 +296,23 @@ struct Bill {
 
 impl Bill {
     fn new(desk: &Desk, asked: &ModelName, charge: Charge, reserved: Option<Cost>) -> Self {
-        let (meter, is_reserved) = match charge {
+        let (meter, said, is_reserved) = match charge {
             Charge::Nothing => {
                 let (usage, cost) = (Usage::default(), Some(Cost::default()));
                 return Self { model: asked.clone(), usage, cost, has_used: false };
             }
-            Charge::Metered(meter) => (meter, false),
-            Charge::Reserved(meter) => (meter, true),
+            Charge::Metered(meter) => (meter, 0, false),
+            Charge::Cancelled(meter, said) => (meter, said, false),
+            Charge::Reserved(meter) => (meter, 0, true),
         };
         // By its own word, if we have figures for that; a relay may answer with names of its own.
         let served = meter.model().filter(|model| Catalogue::get().find(model).is_some());
         let model = served.map_or_else(|| asked.clone(), |model| Catalogue::get().resolve(model));
-        let usage = meter.usage().usage();
+        let mut usage = meter.usage().usage();
+        if !meter.has_totals() {
+            // At the most; thoughts that are not shown cannot be counted.
+            usage.output = usage.output.max((said as u64).div_ceil(BYTES_PER_TOKEN));
+        }
         let metered = || desk.prices.cost(model.as_str(), &usage, meter.usage().terms());
         let cost = if is_reserved { reserved } else { metered() };
         Self { model, usage, cost, has_used: true }

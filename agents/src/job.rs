@@ -15,6 +15,8 @@ use serde::Serialize;
 use serde_json::Value;
 use serde_json::value::{RawValue, to_raw_value};
 
+use crate::talk::Why;
+
 /// One task.
 #[derive(Debug)]
 pub struct Job {
@@ -68,6 +70,8 @@ pub struct Outcome {
     pub model: Option<ModelName>,
     /// The profile of the last call.
     pub profile: Option<ProfileId>,
+    /// The model that was wanted of the last call, and why it had its model and its profile.
+    pub why: Option<(ModelName, Why)>,
     /// The model before escalation, if it was escalated.
     pub escalated_from: Option<ModelName>,
     /// When it began.
@@ -98,7 +102,7 @@ pub enum Ending {
 
 /// A failed answer and what was wrong with it, to be shown to the model.
 #[derive(Clone, Debug)]
-pub(crate) struct Turn {
+pub(crate) struct Correction {
     pub(crate) answer: String,
     pub(crate) diagnosis: String,
 }
@@ -119,13 +123,20 @@ impl Question {
         if does_sample { "2023-06-01" } else { "2026-10-21" }
     }
 
+    /// About how many bytes the body of a call has.
+    pub(crate) fn bytes(&self, corrections: &[Correction]) -> u64 {
+        let own: usize = self.fields.iter().map(|(key, value)| key.len() + value.get().len()).sum();
+        let added = corrections.iter().map(|it| it.answer.len() + it.diagnosis.len());
+        (own + added.sum::<usize>()) as u64
+    }
+
     /// The body of a call: the prompt unchanged, and after it each failed answer and what was
     /// wrong with it.
     pub(crate) fn body(
         &self,
         model: &ModelName,
         max_tokens: u64,
-        turns: &[Turn],
+        corrections: &[Correction],
     ) -> Result<Bytes, serde_json::Error> {
         let limit = Catalogue::get().find(model.as_str()).map(|info| info.max_output_tokens);
         let max_tokens = to_raw_value(&limit.map_or(max_tokens, |limit| max_tokens.min(limit)))?;
@@ -137,16 +148,16 @@ impl Question {
         let messages;
         if self.is_ours {
             body.insert("max_tokens", &max_tokens);
-            messages = self.messages(turns)?;
+            messages = self.messages(corrections)?;
             body.insert("messages", &messages);
         }
         serde_json::to_vec(&body).map(Bytes::from)
     }
 
-    fn messages(&self, turns: &[Turn]) -> Result<Box<RawValue>, serde_json::Error> {
+    fn messages(&self, corrections: &[Correction]) -> Result<Box<RawValue>, serde_json::Error> {
         let own = self.fields.get("messages").map_or("[]", |raw| raw.get());
         let mut messages: Vec<Box<RawValue>> = serde_json::from_str(own)?;
-        for Turn { answer, diagnosis } in turns {
+        for Correction { answer, diagnosis } in corrections {
             let answer = answer.trim_end();
             if !answer.is_empty() {
                 messages.push(to_raw_value(&Message { role: "assistant", content: answer })?);
@@ -166,11 +177,11 @@ mod tests {
         let text = r#"{"system":"be brief","messages":[{"role":"user","content":"2+2?"}]}"#;
         let fields = serde_json::from_str(text).unwrap();
         let question = Question { fields, max_tokens: 99_999, is_ours: true };
-        let turns = [
-            Turn { answer: "5 ".into(), diagnosis: "no".into() },
-            Turn { answer: String::new(), diagnosis: "empty".into() },
+        let corrections = [
+            Correction { answer: "5 ".into(), diagnosis: "no".into() },
+            Correction { answer: String::new(), diagnosis: "empty".into() },
         ];
-        let body = question.body(&"claude-opus-4-5-20251101".into(), 99_999, &turns).unwrap();
+        let body = question.body(&"claude-opus-4-5-20251101".into(), 99_999, &corrections).unwrap();
         let body: Value = serde_json::from_slice(&body).unwrap();
         assert_eq!(
             body,

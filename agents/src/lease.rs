@@ -1,12 +1,13 @@
 //! The right to use one profile once, and the place of those who wait for it.
 
 use actix::Recipient;
-use polpo_policy::id::{LeaseId, OrganizationId, ProfileId, Ticket};
-use polpo_policy::pool::Verdict;
+use polpo_policy::id::{LeaseId, ProfileId, Ticket};
+use polpo_policy::limits::Reading;
+use polpo_policy::pool::{Used, Verdict};
 use polpo_upstream::error::TransportError;
 use polpo_upstream::transport::{Call, Reply};
 
-use crate::messages::{Dispatch, Settle, Withdraw};
+use crate::messages::{Dispatch, NoReply, Note, Settle, Withdraw};
 
 /// The right to use one profile once. Settles itself when dropped, so that hang-up, panic,
 /// time-out and give-up share one exit.
@@ -15,21 +16,23 @@ pub struct Lease {
     id: LeaseId,
     profile: ProfileId,
     dispatch: Recipient<Dispatch>,
+    note: Recipient<Note>,
     settle: Recipient<Settle>,
     verdict: Verdict, // Abandoned until told otherwise.
-    organization: Option<OrganizationId>,
+    used: Option<Used>,
 }
 
 impl Lease {
-    /// A lease of `profile`, whose actor takes `dispatch`; its end is told to `settle`.
+    /// A lease of `profile`, whose actor takes `dispatch`; its answer is told to `note`, its end to
+    /// `settle`.
     #[must_use]
-    pub const fn new(
+    pub fn new(
         id: LeaseId,
         profile: ProfileId,
         dispatch: Recipient<Dispatch>,
-        settle: Recipient<Settle>,
+        (note, settle): (Recipient<Note>, Recipient<Settle>),
     ) -> Self {
-        Self { id, profile, dispatch, settle, verdict: Verdict::Abandoned, organization: None }
+        Self { id, profile, dispatch, note, settle, verdict: Verdict::Abandoned, used: None }
     }
 
     /// The profile.
@@ -42,22 +45,23 @@ impl Lease {
     ///
     /// # Errors
     /// When no reply came.
-    pub async fn dispatch(&self, call: Call) -> Result<Reply, TransportError> {
+    pub async fn dispatch(&self, call: Call) -> Result<Reply, NoReply> {
         // The mailbox only closes when the program ends; nothing was sent then.
         match self.dispatch.send(Dispatch(call)).await {
             Ok(sending) => sending.await,
-            Err(_) => Err(TransportError::Invalid),
+            Err(_) => Err(TransportError::Invalid.into()),
         }
     }
 
-    /// Remembers which organisation answered.
-    pub fn answered_by(&mut self, organization: Option<OrganizationId>) {
-        self.organization = organization.or(self.organization.take());
+    /// Tells what the headers of the answer say.
+    #[expect(clippy::disallowed_methods, reason = "one Note for each call, so bounded")]
+    pub fn note(&self, reading: Reading) {
+        self.note.do_send(Note { lease: self.id, reading });
     }
 
-    /// Ends the lease.
-    pub fn settle(mut self, verdict: Verdict) {
-        self.verdict = verdict;
+    /// Ends the lease; `used` is what its call used of the limits, if that is known.
+    pub fn settle(mut self, verdict: Verdict, used: Option<Used>) {
+        (self.verdict, self.used) = (verdict, used);
     }
 }
 
@@ -65,8 +69,7 @@ impl Drop for Lease {
     #[expect(clippy::disallowed_methods, reason = "one Settle for each lease, so bounded")]
     fn drop(&mut self) {
         let verdict = std::mem::replace(&mut self.verdict, Verdict::Abandoned);
-        let organization = self.organization.take();
-        self.settle.do_send(Settle { lease: self.id, verdict, organization });
+        self.settle.do_send(Settle { lease: self.id, verdict, used: self.used });
     }
 }
 

@@ -8,7 +8,7 @@ use futures_util::Stream;
 use http::header::CONTENT_TYPE;
 use polpo_policy::failure::Failure;
 use polpo_policy::limits::{Hints, Timestamp};
-use polpo_policy::pool::Verdict;
+use polpo_policy::pool::{Used, Verdict};
 use polpo_upstream::error::TransportError;
 use polpo_upstream::meter::{Ending, Meter};
 use polpo_upstream::sse::Decoder;
@@ -18,6 +18,7 @@ use polpo_upstream::wire::problem::Problem;
 use serde_json::Value;
 
 use crate::lease::Lease;
+use crate::talk::Delta;
 
 /// The longest answer that is taken in one piece; the API's own limit on bodies.
 const MAX_WHOLE_BYTES: usize = 32 * 1024 * 1024;
@@ -29,6 +30,8 @@ pub struct Relay {
     shape: Shape,
     meter: Meter,
     assembler: Assembler,
+    /// What was said since it was last taken, if that is wanted.
+    deltas: Option<Vec<Delta>>,
     broken: Option<TransportError>,
     is_garbled: bool,
     hints: Hints,
@@ -62,9 +65,10 @@ pub struct Fault {
 }
 
 impl Relay {
-    /// Takes over a reply with a good status, whose headers gave `hints`.
+    /// Takes over a reply with a good status, whose headers gave `hints`. What it says can be taken
+    /// as it comes if `is_heard`.
     #[must_use]
-    pub fn new(reply: Reply, hints: Hints, lease: Lease) -> Self {
+    pub fn new(reply: Reply, hints: Hints, lease: Lease, is_heard: bool) -> Self {
         let kind = reply.headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
         let is_stream = kind.is_some_and(|kind| kind.contains("event-stream"));
         Self {
@@ -76,6 +80,7 @@ impl Relay {
             },
             meter: Meter::default(),
             assembler: Assembler::default(),
+            deltas: is_heard.then(Vec::new),
             broken: None,
             is_garbled: false,
             hints,
@@ -89,13 +94,22 @@ impl Relay {
         &self.meter
     }
 
+    /// What was said since this was last asked.
+    pub fn take_deltas(&mut self) -> Vec<Delta> {
+        self.deltas.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
     fn observe(&mut self, chunk: &[u8]) {
-        let Self { shape, meter, assembler, is_garbled, .. } = self;
+        let Self { shape, meter, assembler, deltas, is_garbled, .. } = self;
         match shape {
             Shape::Events(decoder) => {
                 let fed = decoder.feed(chunk, |event| {
                     meter.observe(&event);
-                    *is_garbled |= assembler.observe(event.name, &event.data).is_err();
+                    match (assembler.observe(event.name, &event.data), &mut *deltas) {
+                        (Ok(Some(said)), Some(deltas)) => deltas.push(said.into()),
+                        (Ok(_), _) => {}
+                        (Err(_), _) => *is_garbled = true,
+                    }
                 });
                 *is_garbled |= fed.is_err();
             }
@@ -132,7 +146,7 @@ impl Relay {
             Ok(_) => Verdict::Success,
             Err(fault) => Verdict::Failed(fault.failure),
         };
-        self.lease.settle(verdict);
+        self.lease.settle(verdict, used(&self.meter));
         Relayed { meter: self.meter, result }
     }
 
@@ -164,6 +178,14 @@ impl Relay {
             })),
         }
     }
+}
+
+/// What the call used of the limits; cache reads are not counted.
+fn used(meter: &Meter) -> Option<Used> {
+    let usage = meter.usage().usage();
+    let written = usage.cache_write_5m.saturating_add(usage.cache_write_1h);
+    let input = usage.input.saturating_add(written);
+    meter.has_totals().then_some(Used { input, output: usage.output })
 }
 
 fn lost(broken: Option<TransportError>, is_garbled: bool) -> Problem {

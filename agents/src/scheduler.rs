@@ -1,20 +1,28 @@
 //! Assigns requests to profiles: a shell around the pool.
 
 use std::collections::HashMap;
+use std::time::Duration;
 
 use actix::{Actor, AsyncContext, Context, Handler, MessageResult, Recipient, SpawnHandle};
 use polpo_metrics::{Metrics, ProfileGauges};
 use polpo_policy::id::{ProfileId, Ticket};
 use polpo_policy::limits::Timestamp;
 use polpo_policy::pool::seat::ProfileState;
-use polpo_policy::pool::{Command, Event, Pool};
+use polpo_policy::pool::{Change, Command, Event, Pool};
 use tokio::sync::oneshot;
 
 use crate::clock::Clock;
 use crate::lease::{Lease, Place};
 use crate::messages::{
-    Acquire, Answer, Dispatch, Granted, Join, Observe, Settle, Snapshot, Withdraw,
+    Acquire, Answer, Care, Dispatch, Explain, Flush, Granted, Join, Leave, Note, Observe, Recall,
+    Remember, Report, Settle, Snapshot, Tend, Withdraw,
 };
+
+/// How soon the use of profiles is written down: a process that is killed forgets so much of it.
+const USE_DELAY: Duration = Duration::from_secs(1);
+
+/// How soon a change of state is written down: long enough for what changes together.
+const CHANGE_DELAY: Duration = Duration::from_millis(50);
 
 /// Shell around [`Pool`]: turns messages into events and commands into messages.
 pub struct Scheduler {
@@ -25,14 +33,31 @@ pub struct Scheduler {
     waiters: HashMap<Ticket, oneshot::Sender<Answer>>,
     tickets_issued: u64,
     alarm: Option<(Timestamp, SpawnHandle)>,
+    remember: Option<Recipient<Remember>>,
+    flush: Option<(Timestamp, SpawnHandle)>,
 }
 
 impl Scheduler {
-    /// A scheduler of an empty pool.
+    /// A scheduler of an empty pool, which tells `remember`, if there is one, what is to be kept
+    /// of the profiles.
     #[must_use]
-    pub fn new(pool: Pool, clock: Clock, metrics: Metrics) -> Self {
-        let (profiles, waiters) = (HashMap::new(), HashMap::new());
-        Self { pool, clock, metrics, profiles, waiters, tickets_issued: 0, alarm: None }
+    pub fn new(
+        pool: Pool,
+        clock: Clock,
+        metrics: Metrics,
+        remember: Option<Recipient<Remember>>,
+    ) -> Self {
+        Self {
+            pool,
+            clock,
+            metrics,
+            profiles: HashMap::new(),
+            waiters: HashMap::new(),
+            tickets_issued: 0,
+            alarm: None,
+            remember,
+            flush: None,
+        }
     }
 
     /// The only path from the world into the pool and back.
@@ -43,14 +68,65 @@ impl Scheduler {
         self.rearm(ctx);
         self.metrics.set_queue_depth(self.pool.queued());
         self.metrics.set_leases_in_flight(self.pool.leased());
+        let changes = self.pool.take_changes();
+        self.flush_within(if changes.is_empty() { USE_DELAY } else { CHANGE_DELAY }, ctx);
+        changes.iter().for_each(|change| self.tell(change));
+    }
+
+    /// A change of a profile's state, for logs and metrics.
+    fn tell(&self, change: &Change) {
+        let Change { profile, from, to, cause, until } = change;
+        self.metrics.set_profile_state(profile, *to);
+        tracing::info!(
+            target: "polpo::profile",
+            %profile,
+            from = from.label(),
+            to = to.label(),
+            reason = cause.map_or("", |cause| cause.label()),
+            until = until.map(|until| until.to_rfc3339()),
+            "profile changed"
+        );
+    }
+
+    /// Has what is to be kept of the profiles kept soon.
+    fn flush_within(&mut self, delay: Duration, ctx: &mut Context<Self>) {
+        if self.remember.is_none() || !self.pool.is_stale() {
+            return;
+        }
+        let at = self.clock.now() + delay;
+        if let Some((due, alarm)) = self.flush {
+            if due <= at {
+                return;
+            }
+            ctx.cancel_future(alarm);
+        }
+        let alarm = ctx.run_later(delay, |this, _| {
+            this.flush = None;
+            this.flush();
+        });
+        self.flush = Some((at, alarm));
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "one Remember for each delay, so bounded")]
+    fn flush(&mut self) {
+        let Some(remember) = &self.remember else { return };
+        let stale = self.pool.take_stale().into_iter();
+        let health =
+            stale.filter_map(|profile| Some((profile.clone(), self.pool.health(&profile)?)));
+        remember.do_send(Remember(health.collect()));
     }
 
     fn perform(&mut self, command: Command, ctx: &Context<Self>) {
         let (ticket, answer) = match command {
-            Command::Grant { ticket, lease, profile, alternative, waited } => {
-                let Some(actor) = self.profiles.get(&profile).cloned() else { return };
-                let lease = Lease::new(lease, profile, actor, ctx.address().recipient());
-                (ticket, Ok(Granted { lease, alternative, waited }))
+            Command::Grant { ticket, lease, profile, alternative, waited, grounds } => {
+                let Some(actor) = self.profiles.get(&profile).cloned() else {
+                    debug_assert!(false, "a profile without an actor was granted");
+                    self.waiters.remove(&ticket); // Who waits is told that the way is closed.
+                    return;
+                };
+                let told = (ctx.address().recipient(), ctx.address().recipient());
+                let lease = Lease::new(lease, profile, actor, told);
+                (ticket, Ok(Granted { lease, alternative, waited, grounds }))
             }
             Command::Refuse { ticket, refusal } => (ticket, Err(refusal)),
         };
@@ -96,14 +172,14 @@ impl Scheduler {
     }
 
     fn publish(&self) {
-        for (profile, seat) in self.pool.seats() {
-            self.metrics.set_profile_state(profile, seat.state());
+        for report in self.pool.report() {
+            self.metrics.set_profile_state(&report.profile, report.state);
             let gauges = ProfileGauges {
-                in_flight: seat.in_flight,
-                cooldown_until: seat.cooling_until(),
-                last_used: seat.last_used,
+                in_flight: report.in_flight,
+                cooldown_until: report.until,
+                last_used: report.last_used,
             };
-            self.metrics.set_profile_gauges(profile, gauges);
+            self.metrics.set_profile_gauges(&report.profile, gauges);
         }
     }
 }
@@ -148,8 +224,16 @@ impl Handler<Settle> for Scheduler {
     type Result = ();
 
     fn handle(&mut self, settle: Settle, ctx: &mut Context<Self>) {
-        let Settle { lease, verdict, organization } = settle;
-        self.step(Event::Settled { lease, verdict, organization }, ctx);
+        let Settle { lease, verdict, used } = settle;
+        self.step(Event::Settled { lease, verdict, used }, ctx);
+    }
+}
+
+impl Handler<Note> for Scheduler {
+    type Result = ();
+
+    fn handle(&mut self, Note { lease, reading }: Note, ctx: &mut Context<Self>) {
+        self.step(Event::Answered { lease, reading }, ctx);
     }
 }
 
@@ -157,9 +241,73 @@ impl Handler<Join> for Scheduler {
     type Result = ();
 
     fn handle(&mut self, join: Join, ctx: &mut Context<Self>) {
-        let Join { profile, provider, slots, actor } = join;
+        let Join { profile, provider, slots, health, actor } = join;
         self.profiles.insert(profile.clone(), actor);
-        self.step(Event::Joined { profile, provider, slots }, ctx);
+        self.step(Event::Joined { profile, provider, slots, health }, ctx);
+    }
+}
+
+impl Handler<Leave> for Scheduler {
+    type Result = ();
+
+    fn handle(&mut self, Leave(profile): Leave, ctx: &mut Context<Self>) {
+        // It may be granted once more by what was due before it left.
+        self.step(Event::Left { profile: profile.clone() }, ctx);
+        self.profiles.remove(&profile);
+        self.metrics.forget_profile(&profile);
+    }
+}
+
+impl Handler<Recall> for Scheduler {
+    type Result = ();
+
+    fn handle(&mut self, Recall(known): Recall, ctx: &mut Context<Self>) {
+        for (profile, health) in known {
+            self.step(Event::Recalled { profile, health: Box::new(health) }, ctx);
+        }
+    }
+}
+
+impl Handler<Flush> for Scheduler {
+    type Result = ();
+
+    fn handle(&mut self, _: Flush, ctx: &mut Context<Self>) {
+        if let Some((_, alarm)) = self.flush.take() {
+            ctx.cancel_future(alarm);
+            self.flush();
+        }
+    }
+}
+
+impl Handler<Tend> for Scheduler {
+    type Result = bool;
+
+    fn handle(&mut self, Tend { profile, care }: Tend, ctx: &mut Context<Self>) -> bool {
+        let is_known = self.profiles.contains_key(&profile);
+        let event = match care {
+            Care::Clear => Event::Cleared { profile },
+            Care::Hold => Event::Held { profile },
+            Care::Release => Event::Released { profile },
+        };
+        self.step(event, ctx);
+        is_known
+    }
+}
+
+impl Handler<Explain> for Scheduler {
+    type Result = MessageResult<Explain>;
+
+    fn handle(&mut self, Explain(request): Explain, ctx: &mut Context<Self>) -> Self::Result {
+        self.step(Event::Woke, ctx);
+        MessageResult(self.pool.explain(&request))
+    }
+}
+
+impl Handler<Report> for Scheduler {
+    type Result = MessageResult<Report>;
+
+    fn handle(&mut self, _: Report, _: &mut Context<Self>) -> Self::Result {
+        MessageResult(self.pool.report())
     }
 }
 

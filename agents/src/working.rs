@@ -1,24 +1,24 @@
-//! A task under way, in the hands of who asked for it.
+//! Work under way, in the hands of who asked for it.
 
 use tokio::task::JoinHandle;
 
 use crate::job::Outcome;
 
-/// A task that an agent is working on. Dropping it cancels the task, and with it whatever the
-/// task waits for, leases or reads.
+/// A task, or a turn of a conversation, that an agent is working on. Dropping it cancels the work,
+/// and with it whatever that waits for, leases or reads.
 #[derive(Debug)]
-#[must_use = "dropping it cancels the task"]
-pub struct Working(JoinHandle<Outcome>);
+#[must_use = "dropping it cancels the work"]
+pub struct Working<T = Outcome>(JoinHandle<T>);
 
-impl Working {
+impl<T: Send + 'static> Working<T> {
     /// Begins to work.
-    pub(crate) fn on(task: impl Future<Output = Outcome> + Send + 'static) -> Self {
+    pub(crate) fn on(task: impl Future<Output = T> + Send + 'static) -> Self {
         #[expect(clippy::disallowed_methods, reason = "whoever holds the handle waits for it")]
         Self(tokio::spawn(task))
     }
 
     /// What comes of it.
-    pub async fn outcome(mut self) -> Outcome {
+    pub async fn outcome(mut self) -> T {
         match (&mut self.0).await {
             Ok(outcome) => outcome,
             // Panics are caught inside, so the runtime itself is going down.
@@ -27,7 +27,7 @@ impl Working {
     }
 }
 
-impl Drop for Working {
+impl<T> Drop for Working<T> {
     fn drop(&mut self) {
         self.0.abort();
     }

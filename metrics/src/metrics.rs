@@ -199,6 +199,18 @@ impl Metrics {
         }
     }
 
+    /// A profile is gone: its gauges go, what it has cost stays.
+    pub fn forget_profile(&self, profile: &ProfileId) {
+        let profile = self.profile(profile);
+        let families = &self.families.profiles;
+        for state in ProfileState::ALL {
+            families.state.forget(&[profile.clone(), state.label().into()]);
+        }
+        for gauge in [&families.in_flight, &families.cooldown_until, &families.last_used] {
+            gauge.forget(std::array::from_ref(&profile));
+        }
+    }
+
     /// What upstream said about a rate limit. `limit` is an organisation's short id or, where
     /// none is known, a profile's id, which is masked as everywhere.
     pub fn set_ratelimit(

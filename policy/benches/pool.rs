@@ -41,7 +41,7 @@ impl World {
         };
         for profile in world.profiles.clone() {
             let provider = "anthropic".into();
-            world.play(Event::Joined { profile, provider, slots: SLOTS });
+            world.play(Event::Joined { profile, provider, slots: SLOTS, health: Box::default() });
         }
         for (number, profile) in world.profiles.clone().into_iter().enumerate() {
             if let Some(class) = CLASSES.get(number % 10) {
@@ -85,6 +85,8 @@ impl World {
             avoid: BTreeMap::new(),
             not_before: None,
             deadline: Some(self.now + TimeDelta::days(1)),
+            session: None,
+            size: Default::default(),
         }
     }
 
@@ -108,7 +110,7 @@ impl World {
     /// Ends the oldest lease.
     fn end(&mut self, verdict: Verdict) {
         let lease = self.held.pop_front().unwrap();
-        self.play(Event::Settled { lease, verdict, organization: None });
+        self.play(Event::Settled { lease, verdict, used: None });
     }
 }
 

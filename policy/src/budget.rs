@@ -22,7 +22,7 @@ const HIDDEN_TOKENS: u64 = 1000;
 
 /// Bytes of JSON for a token, at the least: English has four and more, dense digits and
 /// non-Latin scripts two to three in UTF-8.
-const BYTES_PER_TOKEN: u64 = 2;
+pub const BYTES_PER_TOKEN: u64 = 2;
 
 /// An upper bound on what a call can cost; `None` for a model without a known price.
 #[must_use]

@@ -17,6 +17,11 @@ pub enum Failure {
         /// When it may again, if the server said so.
         until: Option<Timestamp>,
     },
+    /// Its token has expired and could not be renewed.
+    Unrefreshed {
+        /// When that may be tried again, if the server said so.
+        until: Option<Timestamp>,
+    },
     /// The credential is not accepted.
     Revoked,
     /// The credential may not use this class of models.
@@ -40,6 +45,7 @@ impl Failure {
         match self {
             Self::Limited { .. } => "rate_limit",
             Self::Unfunded { .. } => "billing",
+            Self::Unrefreshed { .. } => "refresh_failed",
             Self::Revoked => "auth",
             Self::Forbidden => "permission",
             Self::Unsuited => "unsuited",
@@ -57,6 +63,7 @@ impl Failure {
             Self::Overloaded | Self::Faulty | Self::Network => true,
             Self::Limited { .. }
             | Self::Unfunded { .. }
+            | Self::Unrefreshed { .. }
             | Self::Revoked
             | Self::Forbidden
             | Self::Unsuited
@@ -122,6 +129,14 @@ pub fn of_request(failure: Failure, hints: &Hints, body_bytes: u64) -> Failure {
         }
         Some(_) | None => failure,
     }
+}
+
+/// Whether an error answer says that a thinking block of an earlier answer is not signed for whoever
+/// sends it back: thoughts can only go back to the organisation that had them.
+#[must_use]
+pub fn is_foreign_thought(status: u16, message: &str) -> bool {
+    let message = message.to_ascii_lowercase();
+    status == 400 && message.contains("signature") && message.contains("thinking")
 }
 
 /// The status that belongs to an `error.type`, for errors inside a stream that began with 200.
@@ -333,6 +348,19 @@ mod tests {
         assert_eq!(refused(40_000, 180_000), Failure::Unsuited, "though nothing was used");
         assert_eq!(refused(1000, 180_000), limited);
         assert_eq!(of_request(limited, &Hints::default(), 1 << 40), limited);
+    }
+
+    #[test]
+    fn a_thought_that_another_organisation_had_is_told_from_other_refusals() {
+        for (status, message, expected) in [
+            (400, "messages.1.content.0: Invalid `signature` in `thinking` block", true),
+            (400, "Invalid Signature in Thinking block", true),
+            (400, "messages.1.content.0: `thinking` blocks cannot be modified.", false),
+            (400, "metadata.signature: Extra inputs are not permitted", false),
+            (429, "Invalid `signature` in `thinking` block", false),
+        ] {
+            assert_eq!(is_foreign_thought(status, message), expected, "{status} {message}");
+        }
     }
 
     #[test]

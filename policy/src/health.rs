@@ -1,5 +1,6 @@
 //! What is remembered of a profile across restarts and between processes.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 
 use crate::id::{LimitClass, OrganizationId, WorkspaceId};
@@ -16,11 +17,11 @@ pub struct Health {
     pub workspace: Option<WorkspaceId>,
     /// Why it last failed: a [`crate::failure::Failure::label`].
     pub last_error: Option<String>,
-    /// The window of the profile as a whole that is not about money.
+    /// The end of its last window as a whole that is not about money.
     pub cooldown_until: Option<Timestamp>,
     /// Steps of the cooldown ladder that it has climbed as a whole.
     pub error_count: u32,
-    /// The window after its last billing failure.
+    /// The end of the window after its last billing failure.
     pub disabled_until: Option<Timestamp>,
     /// Steps of the billing ladder that it has climbed.
     pub billing_error_count: u32,
@@ -41,7 +42,7 @@ pub struct Health {
 /// The health of a profile for one class of models.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ClassHealth {
-    /// The window after a rate limit.
+    /// The end of its last window after a rate limit.
     pub cooldown_until: Option<Timestamp>,
     /// Steps of the cooldown ladder.
     pub error_count: u32,
@@ -61,9 +62,9 @@ impl Health {
     #[must_use]
     pub fn merge(mut self, mut other: Self) -> Self {
         match self.cleared_at.cmp(&other.cleared_at) {
-            std::cmp::Ordering::Less => self.forget_windows(),
-            std::cmp::Ordering::Greater => other.forget_windows(),
-            std::cmp::Ordering::Equal => {}
+            Ordering::Less => self.forget_windows(),
+            Ordering::Greater => other.forget_windows(),
+            Ordering::Equal => {}
         }
         let other_is_newer =
             (other.last_used, &other.last_error, &other.organization, &other.workspace)
@@ -71,20 +72,20 @@ impl Health {
         let (newer, older) = if other_is_newer { (other, self) } else { (self, other) };
         let billing = |health: &Self| (health.last_billing_failure, health.billing_error_count);
         let (last_billing_failure, billing_error_count) = billing(&newer).max(billing(&older));
+        let window = |health: &Self| (health.cooldown_until, health.error_count);
+        let (cooldown_until, error_count) = later(window(&newer), window(&older));
         let mut classes = newer.classes;
         for (class, known) in older.classes {
-            let own = classes.entry(class).or_default();
-            own.cooldown_until = own.cooldown_until.max(known.cooldown_until);
-            own.error_count = own.error_count.max(known.error_count);
-            own.blocked_at = own.blocked_at.max(known.blocked_at);
+            let own = classes.entry(class).or_insert(known);
+            *own = own.merge(known);
         }
         Self {
             last_used: newer.last_used,
             organization: newer.organization.or(older.organization),
             workspace: newer.workspace.or(older.workspace),
             last_error: newer.last_error.or(older.last_error),
-            cooldown_until: newer.cooldown_until.max(older.cooldown_until),
-            error_count: newer.error_count.max(older.error_count),
+            cooldown_until,
+            error_count,
             disabled_until: newer.disabled_until.max(older.disabled_until),
             billing_error_count,
             last_billing_failure,
@@ -111,6 +112,24 @@ impl Health {
         self.last_billing_failure = None;
         self.revoked_at = None;
         self.classes.clear();
+    }
+}
+
+impl ClassHealth {
+    fn merge(self, other: Self) -> Self {
+        let window = |health: Self| (health.cooldown_until, health.error_count);
+        let (cooldown_until, error_count) = later(window(self), window(other));
+        Self { cooldown_until, error_count, blocked_at: self.blocked_at.max(other.blocked_at) }
+    }
+}
+
+/// The later window with its steps; of the same window the lower count, as a success since then
+/// has set it back.
+fn later(a: (Option<Timestamp>, u32), b: (Option<Timestamp>, u32)) -> (Option<Timestamp>, u32) {
+    match a.0.cmp(&b.0) {
+        Ordering::Greater => a,
+        Ordering::Less => b,
+        Ordering::Equal => (a.0, a.1.min(b.1)),
     }
 }
 

@@ -203,6 +203,12 @@ pub enum ModelSpecError {
         "cannot tell the provider of model `{0}`: write it as provider:model, for example anthropic:{0}"
     )]
     UnknownProvider(String),
+    /// What is after the `@` is no profile.
+    #[error(
+        "model `{0}`: after @ a profile is expected, as provider:identifier, for example \
+         @anthropic:foo"
+    )]
+    NoProfile(String),
     /// The pin belongs to another provider.
     #[error("model `{spec}` is pinned to profile `{pin}`, which is not of provider `{provider}`")]
     ForeignPin {
@@ -238,10 +244,14 @@ impl ModelSpec {
     /// `@provider:identifier` (contract §2).
     ///
     /// # Errors
-    /// When it is empty, its provider cannot be told, or its pin is of another provider.
+    /// When it is empty, its provider cannot be told, or its pin is no profile or of another
+    /// provider.
     pub fn parse(text: &str) -> Result<Self, ModelSpecError> {
         let text = text.trim();
         let (name, pin) = split_pin(text);
+        if name.contains('@') {
+            return Err(ModelSpecError::NoProfile(text.to_owned()));
+        }
         let (provider, model) = split_provider(name)?;
         if model.is_empty() {
             return Err(ModelSpecError::Empty);
@@ -359,6 +369,10 @@ mod tests {
             ModelSpec::parse("anthropic:claude-opus-5@poe:me"),
             Err(ModelSpecError::ForeignPin { .. })
         ));
+        for text in ["claude-opus-5@foo", "claude-opus-5@anthropic:", "@foo", "a:b@c@a:d"] {
+            let told = ModelSpec::parse(text);
+            assert_eq!(told, Err(ModelSpecError::NoProfile(text.to_owned())), "{text}");
+        }
     }
 
     #[test]

@@ -2,175 +2,75 @@
 //!
 //! Pure: no clock, no I/O, no async. Time is an argument, effects are return values.
 
+mod affinity;
+mod alarm;
+mod event;
+mod explain;
+pub mod forecast;
 pub mod gate;
 mod lane;
+mod limit;
+mod memory;
+mod outage;
+pub mod pace;
 mod place;
 mod queue;
+mod report;
+mod room;
 pub mod seat;
+mod settle;
+mod waiting;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use chrono::TimeDelta;
 
-use crate::failure::Failure;
-use crate::id::{AgentId, LeaseId, LimitClass, OrganizationId, ProfileId, ProviderId, Ticket};
-use crate::limits::{Dimension, Timestamp};
+use crate::id::{AgentId, LeaseId, LimitClass, ProfileId, ProviderId, SessionId, Ticket};
+use crate::limits::Timestamp;
+use affinity::Homes;
+use alarm::Alarms;
+pub use event::{
+    Alternative, Command, Event, Grounds, Refusal, Request, Size, Throttle, Used, Verdict, Wait,
+};
+pub use explain::{Explanation, Obstacle, Outcome, Ranked};
+use forecast::Forecast;
 use lane::{Lane, Position};
-use place::{ListKey, Place, Waiter};
+use limit::{Limit, Limits, Scope};
+pub use memory::Change;
+use outage::Outage;
+use pace::Mark;
 use queue::WaitList;
-use seat::{Ladders, ProfileState, Seat};
+pub use report::{LimitReport, ProfileReport};
+use room::Candidate;
+use seat::{Ladders, ProfileState, Seat, Standing};
+use waiting::{ListKey, Waiter};
 
-/// A model that would do, as the pool needs to know it.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Alternative {
-    /// Whose profiles can serve it.
-    pub provider: ProviderId,
-    /// The rate limit it is under.
-    pub class: LimitClass,
-    /// The only profile to use, for a pinned request.
-    pub pin: Option<ProfileId>,
-}
-
-/// A request for a profile.
-#[derive(Clone, Debug)]
-pub struct Request {
-    /// Who asks; agents are served in turn.
-    pub agent: AgentId,
-    /// The model and its fallbacks, in order of preference.
-    pub alternatives: Vec<Alternative>,
-    /// Profiles to pass over until a time, or for good.
-    pub avoid: BTreeMap<ProfileId, Option<Timestamp>>,
-    /// Not to be granted earlier.
-    pub not_before: Option<Timestamp>,
-    /// To be refused if it still waits then.
-    pub deadline: Option<Timestamp>,
-}
-
-/// How a leased call ended.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
-    /// It was answered.
-    Success,
-    /// It failed.
-    Failed(Failure),
-    /// Whoever held the lease went away.
-    Abandoned,
-}
-
-/// What happened outside the pool.
-#[derive(Clone, Debug)]
-pub enum Event {
-    /// A profile can be used from now on.
-    Joined {
-        /// The profile.
-        profile: ProfileId,
-        /// Its provider.
-        provider: ProviderId,
-        /// How many requests it may serve at once.
-        slots: u32,
-    },
-    /// Someone wants a profile.
-    Requested {
-        /// Identifies the waiter; issued in order.
-        ticket: Ticket,
-        /// What is wanted.
-        request: Request,
-    },
-    /// A waiter gave up.
-    Withdrawn {
-        /// The waiter.
-        ticket: Ticket,
-    },
-    /// A lease ended.
-    Settled {
-        /// The lease.
-        lease: LeaseId,
-        /// How its call ended.
-        verdict: Verdict,
-        /// The organisation that answered, if it said so.
-        organization: Option<OrganizationId>,
-    },
-    /// The time of [`Pool::next_deadline`] has come.
-    Woke,
-}
-
-/// What the shell must now do.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Command {
-    /// Give a waiter its lease.
-    Grant {
-        /// The waiter.
-        ticket: Ticket,
-        /// The lease.
-        lease: LeaseId,
-        /// The profile to use.
-        profile: ProfileId,
-        /// Which of the alternatives to ask it for.
-        alternative: usize,
-        /// What it waited for, and how long.
-        waited: Option<(Throttle, TimeDelta)>,
-    },
-    /// Send a waiter away.
-    Refuse {
-        /// The waiter.
-        ticket: Ticket,
-        /// Why.
-        refusal: Refusal,
-    },
-}
-
-/// Why a request is not served.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Refusal {
-    /// As many wait as may.
-    QueueFull,
-    /// Its deadline passed while it waited.
-    TimedOut,
-    /// No profile can serve it, and none has a known return.
-    NoCredential,
-}
-
-/// What work waits for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Throttle {
-    /// All places of the eligible profiles are taken.
-    Concurrency,
-    /// A rate limit of a known kind.
-    Limit(Dimension),
-    /// A window of another kind, or a pause after a fault.
-    Cooldown,
-}
-
-impl Throttle {
-    /// The value of the `reason` label.
-    #[must_use]
-    pub const fn label(self) -> &'static str {
-        match self {
-            Self::Concurrency => "concurrency",
-            Self::Limit(dimension) => dimension.label(),
-            Self::Cooldown => "cooldown",
-        }
-    }
-}
-
-/// Who waits for what, for people to read.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Wait {
-    /// How many wait.
-    pub waiters: usize,
-    /// For what.
-    pub throttle: Throttle,
-    /// Whose limit it is, as far as it is known.
-    pub organization: Option<OrganizationId>,
-    /// Until when, as far as it is known.
-    pub until: Option<Timestamp>,
-}
-
+/// What a lease was given for.
 struct Holding {
     profile: ProfileId,
+    provider: ProviderId,
     class: LimitClass,
+    /// Whose limits it counted for.
+    scope: Scope,
+    /// The conversation that it is a turn of.
+    session: Option<SessionId>,
     granted_at: Timestamp,
+    agent: AgentId,
+    bytes: u64,
+    /// Whether its profile had its conversation's prompt cache.
+    is_warm: bool,
+    /// What it has reserved of the limit, if that is paced.
+    mark: Option<Mark>,
+}
+
+/// What has an end that the pool must notice.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Thaw {
+    Seat(ProfileId),
+    Limit(Scope, LimitClass),
+    Outage(ProviderId, LimitClass),
+    List(ListKey),
 }
 
 /// The pool of profiles and those who wait for one.
@@ -179,14 +79,25 @@ pub struct Pool {
     queue_limit: usize,
     ladders: Arc<Ladders>,
     seats: BTreeMap<ProfileId, Seat>,
+    limits: Limits,
+    outages: BTreeMap<(ProviderId, LimitClass), Outage>,
+    homes: Homes,
+    /// What requests are going to count as; `None` if nothing is held back that might be refused.
+    forecast: Option<Forecast>,
     lanes: BTreeMap<ProviderId, BTreeMap<LimitClass, Lane>>,
     leases: BTreeMap<LeaseId, Holding>,
     leases_issued: u64,
     waiters: BTreeMap<Ticket, Waiter>,
     lists: BTreeMap<ListKey, WaitList>,
+    /// Requests that look again at a time: those out of the way, and those that wait for a home.
     parked: BTreeSet<(Timestamp, Ticket)>,
     deadlines: BTreeSet<(Timestamp, Ticket)>,
-    thaws: BTreeSet<(Timestamp, ProfileId)>,
+    thaws: Alarms<Thaw>,
+    /// The state that each profile was last said to be in, and what had put it there.
+    told: BTreeMap<ProfileId, (ProfileState, Option<&'static str>)>,
+    changes: Vec<Change>,
+    /// Whose health is no longer what was last taken.
+    stale: BTreeSet<ProfileId>,
 }
 
 impl Pool {
@@ -198,6 +109,10 @@ impl Pool {
             queue_limit,
             ladders: Arc::new(ladders),
             seats: BTreeMap::new(),
+            limits: Limits::default(),
+            outages: BTreeMap::new(),
+            homes: Homes::default(),
+            forecast: None,
             lanes: BTreeMap::new(),
             leases: BTreeMap::new(),
             leases_issued: 0,
@@ -205,8 +120,17 @@ impl Pool {
             lists: BTreeMap::new(),
             parked: BTreeSet::new(),
             deadlines: BTreeSet::new(),
-            thaws: BTreeSet::new(),
+            thaws: Alarms::default(),
+            told: BTreeMap::new(),
+            changes: Vec::new(),
+            stale: BTreeSet::new(),
         }
+    }
+
+    /// The same pool, where a request that would earn a refusal waits instead.
+    #[must_use]
+    pub fn paced(self) -> Self {
+        Self { forecast: Some(Forecast::default()), ..self }
     }
 
     /// Advances the pool by one event.
@@ -219,11 +143,21 @@ impl Pool {
             self.advance(&mut commands);
         }
         match event {
-            Event::Joined { profile, provider, slots } => self.join(profile, provider, slots),
+            Event::Joined { profile, provider, slots, health } => {
+                self.join(&profile, (provider, slots), &health, &mut commands);
+            }
+            Event::Left { profile } => self.leave(&profile, &mut commands),
+            Event::Recalled { profile, health } => self.recall(&profile, &health, &mut commands),
+            Event::Cleared { profile } => self.clear(&profile, &mut commands),
+            Event::Held { profile } => self.hold(&profile, true, &mut commands),
+            Event::Released { profile } => self.hold(&profile, false, &mut commands),
             Event::Requested { ticket, request } => self.request(ticket, request, &mut commands),
             Event::Withdrawn { ticket } => drop(self.forget(ticket)),
-            Event::Settled { lease, verdict, organization } => {
-                self.settle(lease, &verdict, organization, &mut commands);
+            Event::Answered { lease, reading } => {
+                self.answered(lease, reading, &mut commands);
+            }
+            Event::Settled { lease, verdict, used } => {
+                self.settle(lease, &verdict, used, &mut commands);
             }
             Event::Woke => {}
         }
@@ -244,8 +178,8 @@ impl Pool {
     #[must_use]
     pub fn next_deadline(&self) -> Option<Timestamp> {
         let earliest = |set: &BTreeSet<(Timestamp, Ticket)>| set.first().map(|(at, _)| *at);
-        let thaw = self.thaws.first().map(|(at, _)| *at);
-        [thaw, earliest(&self.parked), earliest(&self.deadlines)].into_iter().flatten().min()
+        let all = [self.thaws.next(), earliest(&self.parked), earliest(&self.deadlines)];
+        all.into_iter().flatten().min()
     }
 
     /// How many requests wait.
@@ -265,124 +199,186 @@ impl Pool {
         self.seats.iter()
     }
 
-    /// How many profiles are in each state.
+    /// Whether a profile can serve a class of models now; [`Standing::Gone`] if there is none.
     #[must_use]
-    pub fn count(&self, state: ProfileState) -> usize {
-        self.seats.values().filter(|seat| seat.state() == state).count()
+    pub fn standing(&self, profile: &ProfileId, class: &LimitClass) -> Standing {
+        let seat = self.seats.get(profile);
+        seat.map_or(Standing::Gone, |seat| standing(seat, class, self.limit(profile, seat, class)))
     }
 
-    fn join(&mut self, profile: ProfileId, provider: ProviderId, slots: u32) {
-        if self.seats.contains_key(&profile) {
-            self.update(&profile, |seat| seat.slots = slots);
-            return;
-        }
-        let seat = Seat::new(provider, slots);
-        for (class, lane) in self.lanes.get_mut(&seat.provider).into_iter().flatten() {
-            lane.insert(&profile, Position::of(&seat, class));
-        }
-        self.seats.insert(profile, seat);
-    }
-
-    fn settle(
-        &mut self,
-        lease: LeaseId,
-        verdict: &Verdict,
-        organization: Option<OrganizationId>,
-        commands: &mut Vec<Command>,
-    ) {
-        let Some(Holding { profile, class, granted_at }) = self.leases.remove(&lease) else {
-            return;
-        };
-        let (now, ladders) = (self.now, Arc::clone(&self.ladders));
-        self.update(&profile, |seat| {
-            if organization.is_some() {
-                seat.organization = organization;
-            }
-            if let Verdict::Failed(failure) = verdict {
-                seat.failed(now, granted_at, (&class, failure), &ladders);
-            }
-            seat.give_back(&class, granted_at, *verdict == Verdict::Success);
-        });
-        if matches!(verdict, Verdict::Failed(failure) if !failure.is_fault()) {
-            self.reconsider(&profile, commands);
-        }
+    /// The limit that a profile is under for a class, if anything is known of it.
+    fn limit(&self, profile: &ProfileId, seat: &Seat, class: &LimitClass) -> Option<&Limit> {
+        self.limits.get(&seat.scope(profile), class)
     }
 
     /// Ends every window that is over.
     fn thaw(&mut self) {
         let now = self.now;
-        while let Some((_, profile)) = self.thaws.first().filter(|(at, _)| *at <= now) {
-            let profile = profile.clone();
-            self.update(&profile, |seat| seat.thaw(now));
+        while let Some(due) = self.thaws.pop(now) {
+            match due {
+                Thaw::Seat(profile) => {
+                    if let Some(seat) = self.seats.get_mut(&profile) {
+                        seat.thaw(now);
+                    }
+                    self.seat_changed(&profile);
+                }
+                Thaw::Limit(scope, class) => {
+                    if let Some(limit) = self.limits.get_mut(&scope, &class) {
+                        limit.gate.thaw(now);
+                    }
+                    self.limit_changed(&scope, &class);
+                }
+                Thaw::Outage(provider, class) => {
+                    let key = (provider, class);
+                    if let Some(outage) = self.outages.get_mut(&key) {
+                        outage.gate.thaw(now);
+                    }
+                    self.outage_changed(&key);
+                }
+                Thaw::List(key) => self.awaken(&key),
+            }
         }
     }
 
     /// Grants what can be granted: the list that has waited longest for its turn goes first.
     fn serve(&mut self, commands: &mut Vec<Command>) {
         loop {
-            let servable = self.lists.iter().filter(|(key, _)| self.candidate(key).is_some());
-            let Some((key, _)) = servable.min_by_key(|(_, list)| list.turn) else { return };
-            let key = key.clone();
-            let Some(profile) = self.candidate(&key).cloned() else { return };
+            let mut first: Option<(u64, ListKey, ProfileId)> = None;
+            let mut asleep = Vec::new();
+            for (key, list) in self.lists.iter().filter(|(_, list)| list.sleep.is_none()) {
+                match self.candidate(key) {
+                    Candidate::Now(profile)
+                        if first.as_ref().is_none_or(|(turn, ..)| list.turn < *turn) =>
+                    {
+                        first = Some((list.turn, key.clone(), profile));
+                    }
+                    Candidate::Later(until, throttle) => {
+                        asleep.push((key.clone(), until, throttle));
+                    }
+                    Candidate::Now(_) | Candidate::Nobody => {}
+                }
+            }
+            for (key, until, throttle) in asleep {
+                self.lull(&key, until, throttle);
+            }
+            let Some((_, key, profile)) = first else { return };
             let Some(list) = self.lists.get_mut(&key) else { return };
             let Some(ticket) = list.next(self.leases_issued + 1) else { return };
             let Some(waiter) = self.forget(ticket) else { return };
-            if let Place::Listed { alternative, .. } = waiter.place {
-                let waited = Some((waiter.throttle, self.now - waiter.since));
-                let command = self.grant(ticket, profile, (alternative, &key.class), waited);
-                commands.push(command);
-            }
+            let Some(alternative) = waiter.alternative() else { return };
+            // Its conversation may have found a home while it waited.
+            let warm = self.warm(&waiter.request, &waiter.request.alternatives[alternative]);
+            let profile = warm.cloned().unwrap_or(profile);
+            let waited = Some((waiter.throttle, self.now - waiter.since));
+            let grounds = self.grounds(&waiter.request, alternative, &profile);
+            let (lease, profile) = self.grant(profile, &waiter.request, alternative);
+            commands.push(Command::Grant { ticket, lease, profile, alternative, waited, grounds });
         }
     }
 
     /// The profile that the head of a list would get now.
-    fn candidate<'a>(&'a self, key: &'a ListKey) -> Option<&'a ProfileId> {
-        match &key.pin {
-            None => self.lane(&key.provider, &key.class)?.oldest(),
-            Some(pin) => {
-                let seat = self.seats.get(pin)?;
-                (seat.standing(&key.class) == seat::Standing::Ready).then_some(pin)
-            }
+    fn candidate(&self, key: &ListKey) -> Candidate {
+        if !self.is_in_service(&key.provider, &key.class) {
+            return Candidate::Nobody;
         }
+        let head = self.lists.get(key).and_then(WaitList::head);
+        let Some(waiter) = head.and_then(|ticket| self.waiters.get(&ticket)) else {
+            return Candidate::Nobody;
+        };
+        self.pick(key, self.need(&waiter.request, &key.class, waiter.patience.is_some()))
     }
 
     fn grant(
         &mut self,
-        ticket: Ticket,
         profile: ProfileId,
-        (alternative, class): (usize, &LimitClass),
-        waited: Option<(Throttle, TimeDelta)>,
-    ) -> Command {
+        request: &Request,
+        alternative: usize,
+    ) -> (LeaseId, ProfileId) {
         self.now += TimeDelta::nanoseconds(1); // Two grants in one instant still rotate.
-        let now = self.now;
+        let (now, class) = (self.now, request.alternatives[alternative].class.clone());
+        let home = self.home(request, &request.alternatives[alternative]);
+        let is_warm = home.is_some_and(|home| self.share(home, &profile));
+        if let Some(session) = &request.session {
+            self.homes.settle_in(now, session, &class, &profile);
+        }
         self.leases_issued += 1;
         let lease = LeaseId(self.leases_issued);
-        self.update(&profile, |seat| seat.take(now, class));
-        let class = class.clone();
-        let holding = Holding { profile: profile.clone(), class, granted_at: now };
-        self.leases.insert(lease, holding);
-        Command::Grant { ticket, lease, profile, alternative, waited }
-    }
-
-    /// Changes a seat, and keeps the lanes and its next thaw true to it.
-    fn update(&mut self, profile: &ProfileId, change: impl FnOnce(&mut Seat)) {
-        let Some(seat) = self.seats.get_mut(profile) else { return };
-        let lanes = self.lanes.get_mut(&seat.provider).into_iter().flatten();
-        let lanes: Vec<_> =
-            lanes.map(|(class, lane)| (class, Position::of(seat, class), lane)).collect();
-        let known = seat.next_thaw();
-        change(seat);
-        for (class, before, lane) in lanes {
-            let after = Position::of(seat, class);
-            if after != before {
-                lane.remove(profile, before);
-                lane.insert(profile, after);
+        let Some(seat) = self.seats.get_mut(&profile) else { return (lease, profile) };
+        seat.take(now);
+        let (provider, scope) = (seat.provider.clone(), seat.scope(&profile));
+        let mark = self.reserve(&scope, &class, (request, is_warm));
+        if let Some(limit) = self.limits.get_mut(&scope, &class) {
+            limit.gate.enter();
+            if limit.gate.is_ramping() {
+                self.reindex_limit(&scope, &class);
             }
         }
-        let next = seat.next_thaw();
-        if next != known {
-            known.map(|at| self.thaws.remove(&(at, profile.clone())));
-            self.thaws.extend(next.map(|at| (at, profile.clone())));
+        if let Some(outage) = self.outages.get_mut(&(provider.clone(), class.clone())) {
+            outage.gate.enter();
+        }
+        self.reindex(&profile);
+        self.stale.insert(profile.clone());
+        let holding = Holding {
+            profile: profile.clone(),
+            provider,
+            class,
+            scope,
+            session: request.session.clone(),
+            granted_at: now,
+            agent: request.agent.clone(),
+            bytes: request.size.bytes,
+            is_warm,
+            mark,
+        };
+        self.leases.insert(lease, holding);
+        (lease, profile)
+    }
+
+    /// Keeps the lanes true to a profile.
+    fn reindex(&mut self, profile: &ProfileId) {
+        let Some(seat) = self.seats.get(profile) else { return };
+        let limits = self.limits.all(&seat.scope(profile));
+        for (class, lane) in self.lanes.get_mut(&seat.provider).into_iter().flatten() {
+            lane.put(profile, position(seat, class, limits.and_then(|all| all.get(class))));
         }
     }
+
+    /// Keeps the lanes true to a limit.
+    fn reindex_limit(&mut self, scope: &Scope, class: &LimitClass) {
+        let limit = self.limits.get(scope, class);
+        for profile in self.limits.members(scope) {
+            let Some(seat) = self.seats.get(&profile) else { continue };
+            let lanes = self.lanes.get_mut(&seat.provider);
+            if let Some(lane) = lanes.and_then(|lanes| lanes.get_mut(class)) {
+                lane.put(&profile, position(seat, class, limit));
+            }
+        }
+    }
+
+    fn lane(&self, provider: &ProviderId, class: &LimitClass) -> Option<&Lane> {
+        self.lanes.get(provider)?.get(class)
+    }
+}
+
+fn standing(seat: &Seat, class: &LimitClass, limit: Option<&Limit>) -> Standing {
+    seat.standing(class, limit.map_or(gate::Passage::Free, |limit| limit.gate.passage()))
+}
+
+fn position(seat: &Seat, class: &LimitClass, limit: Option<&Limit>) -> Position {
+    match standing(seat, class, limit) {
+        Standing::Ready => Position::Ready(seat.last_used),
+        Standing::Busy if held_by(seat, class, limit).is_none() => Position::Busy,
+        Standing::Busy => Position::Trial,
+        Standing::Back(at) => Position::Back(at),
+        Standing::Gone => Position::Gone,
+    }
+}
+
+/// What keeps a profile from serving `class`, other than that its places are taken, and until when.
+fn held_by(
+    seat: &Seat,
+    class: &LimitClass,
+    limit: Option<&Limit>,
+) -> Option<(gate::Cause, Option<Timestamp>)> {
+    seat.held_by(class).or_else(|| limit?.gate.held_by())
 }

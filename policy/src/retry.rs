@@ -84,6 +84,7 @@ impl Course {
             Failure::Rejected => Next::GiveUp,
             Failure::Limited { .. }
             | Failure::Unfunded { .. }
+            | Failure::Unrefreshed { .. }
             | Failure::Revoked
             | Failure::Forbidden => Next::Again,
             Failure::Unsuited => {

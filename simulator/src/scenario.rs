@@ -61,6 +61,14 @@ pub struct Account {
     pub email: String,
 }
 
+impl Account {
+    /// Whether it is one at Poe.
+    #[must_use]
+    pub const fn is_poe(&self) -> bool {
+        matches!(self.face, Face::Poe(_))
+    }
+}
+
 /// Without the keys.
 impl fmt::Debug for Account {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -129,6 +137,12 @@ impl Scenario {
     #[must_use]
     pub fn accounts(&self) -> &[Account] {
         &self.accounts
+    }
+
+    /// The id of the one client that people can sign in with.
+    #[must_use]
+    pub fn client_id(&self) -> &str {
+        &self.oauth.client_id
     }
 
     fn empty() -> Self {

@@ -158,6 +158,9 @@ fn spec_problem(error: &ModelSpecError) -> &'static str {
     match error {
         ModelSpecError::Empty => "the model is empty",
         ModelSpecError::UnknownProvider(_) => "cannot tell the provider of this model",
+        ModelSpecError::NoProfile(_) => {
+            "after @ a profile is expected, as provider:identifier, for example @anthropic:foo"
+        }
         ModelSpecError::ForeignPin { .. } => {
             "this model is pinned to a profile of another provider"
         }

@@ -71,9 +71,22 @@ pub fn resolve_credentials(
     for provider in providers {
         let own = stored.iter().filter(|(_, owner)| owner == provider);
         let own: Vec<_> = own.map(|(id, _)| id.clone()).collect();
-        found.add_provider(provider, config.providers.get(provider), own, env)?;
+        let added = found.add_provider(provider, config.providers.get(provider), own, env);
+        match added {
+            // Whoever does not use a provider need not set its variable right.
+            Err(error) if !is_used(config, provider) => found.warnings.push(error.to_string()),
+            added => added?,
+        }
     }
     Ok(found)
+}
+
+/// Whether polpo.json or one of its agents names a provider.
+fn is_used(config: &Config, provider: &ProviderId) -> bool {
+    let mut specs = config.agents.iter().flat_map(|agent| {
+        agent.fallbacks.iter().chain([&agent.model, &agent.retry.escalate_model])
+    });
+    config.providers.contains_key(provider) || specs.any(|spec| spec.provider == *provider)
 }
 
 impl Credentials {
@@ -139,13 +152,20 @@ impl Credentials {
     }
 }
 
+/// The variable that may hold a key for a provider.
+#[must_use]
+pub fn key_variable(provider: &ProviderId) -> Option<&'static str> {
+    let known = KEY_VARIABLES.into_iter().find(|(name, _)| *name == provider.as_str());
+    known.map(|(_, variable)| variable)
+}
+
 /// The key in the variable of a provider, and which variable that is. Set but empty is how a shell
 /// unsets a variable for its children.
 fn variable_key(
     provider: &ProviderId,
     env: Env<'_>,
 ) -> Option<(&'static str, Result<Secret, ConfigError>)> {
-    let (_, variable) = KEY_VARIABLES.into_iter().find(|(name, _)| *name == provider.as_str())?;
+    let variable = key_variable(provider)?;
     let key = env(variable).filter(|key| !key.trim().is_empty())?;
     let key = usable_key(&key);
     Some((variable, key.map_err(|problem| fault(variable, problem, "correct it, or unset it"))))

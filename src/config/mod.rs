@@ -35,7 +35,9 @@ mod url;
 
 pub(crate) use agents::model_max_tokens;
 pub use allowlist::Allowlist;
-pub use credentials::{Credentials, Found, FoundSecret, profile_id, resolve_credentials};
+pub use credentials::{
+    Credentials, Found, FoundSecret, key_variable, profile_id, resolve_credentials,
+};
 pub use discover::{Search, discover};
 pub use effective::{
     AgentConfig, BillingDisable, Config, JournalConfig, OAuthConfig, ProviderConfig, RetryConfig,
@@ -46,7 +48,9 @@ pub use error::ConfigError;
 pub(crate) use error::io_words;
 pub use load::{Accounts, load};
 pub(crate) use nearest::{nearest, shown_key};
+pub(crate) use providers::usable_key;
 pub use schema::json_schema;
 pub use secret::Secret;
 pub use show::show;
 pub use starter::STARTER;
+pub(crate) use stray::looks_like_key;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use http::{HeaderName, HeaderValue};
+use polpo_upstream::oauth::OAuthSettings;
 
 use super::effective::OAuthConfig;
 use super::error::Fault;
@@ -12,6 +13,23 @@ use super::url::{ENDPOINT_ADVICE, endpoint};
 
 /// Headers that say who calls and how: they are made of the credential and of the request.
 const OWN_HEADERS: [&str; 5] = ["authorization", "x-api-key", "host", "content-length", "cookie"];
+
+impl OAuthConfig {
+    /// The same for whoever signs in.
+    #[must_use]
+    pub fn settings(&self) -> OAuthSettings {
+        OAuthSettings {
+            client_id: self.client_id.clone(),
+            authorize_url: self.authorize_url.clone(),
+            token_url: self.token_url.clone(),
+            redirect_uri: self.redirect_uri.clone(),
+            scopes: self.scopes.clone(),
+            token_headers: self.token_headers.clone(),
+            call_headers: self.call_headers.clone(),
+            profile_url: self.profile_url.clone(),
+        }
+    }
+}
 
 /// Checks how people log in.
 pub(super) fn oauth(given: OAuth, path: &JsonPath) -> Result<OAuthConfig, Fault> {

@@ -119,7 +119,7 @@ fn secret(text: &Secret, path: &JsonPath, directory: &Path) -> Result<Secret, Fa
 }
 
 /// A key that can be sent in a header.
-pub(super) fn usable_key(key: &str) -> Result<Secret, &'static str> {
+pub(crate) fn usable_key(key: &str) -> Result<Secret, &'static str> {
     if key.is_empty() {
         Err("the key is empty")
     } else if key.len() > SECRET_MAX {

@@ -76,7 +76,7 @@ fn is_secret_place(path: &JsonPath) -> bool {
 }
 
 /// Whether a text has something in it that looks like an API key (`sk-…`), wherever it stands.
-pub(super) fn looks_like_key(text: &str) -> bool {
+pub(crate) fn looks_like_key(text: &str) -> bool {
     text.match_indices("sk-").any(|(at, _)| {
         let starts_word = !text[..at].ends_with(|c: char| c.is_ascii_alphanumeric());
         let rest = &text[at + 3..];

@@ -1,7 +1,8 @@
 //! A result line: an Anthropic batch result with one more key.
 
 use polpo_agents::job::{Ending, Outcome};
-use polpo_policy::id::AgentId;
+use polpo_agents::talk::Why;
+use polpo_policy::id::{AgentId, ModelName};
 use polpo_policy::limits::Timestamp;
 use polpo_policy::price::Nanodollars;
 use polpo_policy::usage::Usage;
@@ -48,6 +49,8 @@ struct Polpo<'a> {
     model: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     profile: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    why: Option<String>,
     attempts: u32,
     calls: u32,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -90,6 +93,7 @@ pub(super) fn finished(
             agent: label.agent.as_str(),
             model: outcome.model.as_ref().map(|model| model.as_str()),
             profile: outcome.profile.as_ref().map(|profile| profile.as_str()),
+            why: outcome.why.as_ref().and_then(|(wanted, why)| served_because(wanted, *why)),
             attempts: outcome.attempts,
             calls: outcome.spent.calls,
             escalated_from: outcome.escalated_from.as_ref().map(|model| model.as_str()),
@@ -117,6 +121,35 @@ pub(super) fn finished(
     }))
 }
 
+/// Why the last call had its model and its profile, unless the model that was wanted was served by
+/// the profile whose turn had come.
+fn served_because(wanted: &ModelName, why: Why) -> Option<String> {
+    match why {
+        Why::Requested | Why::Home => None,
+        Why::Pinned => Some("pinned".to_owned()),
+        Why::Fallback { reason, until } => {
+            let until = until.map_or_else(String::new, |at| format!(" until {}", stamp(at)));
+            Some(format!("fallback: {wanted}: {reason}{until}"))
+        }
+    }
+}
+
 fn stamp(time: Timestamp) -> String {
     time.to_rfc3339_opts(chrono::SecondsFormat::Millis, true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_is_not_the_ordinary_case_is_explained() {
+        let told = |why| served_because(&"claude-opus-5-5".into(), why);
+        assert_eq!((told(Why::Requested), told(Why::Home)), (None, None));
+        assert_eq!(told(Why::Pinned).as_deref(), Some("pinned"));
+        let fallback = |until| told(Why::Fallback { reason: "overloaded", until });
+        assert_eq!(fallback(None).as_deref(), Some("fallback: claude-opus-5-5: overloaded"));
+        let until = "fallback: claude-opus-5-5: overloaded until 1970-01-01T00:00:00.000Z";
+        assert_eq!(fallback(Some(Timestamp::UNIX_EPOCH)).as_deref(), Some(until));
+    }
 }

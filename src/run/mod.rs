@@ -17,20 +17,23 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use polpo_agents::clock::Clock;
 use polpo_metrics::{Metrics, Surface};
 use tokio::sync::mpsc;
 
 use crate::cli::{Global, RunArgs};
+use crate::config::process_env;
 use crate::exit::{Exit, Stop};
-use crate::wiring::{self, Actors, Outlet, Shared};
+use crate::roster::Supplied;
+use crate::state::StateDir;
+use crate::wiring::{self, Actors, Shared};
 use count::{Counts, get};
 use feed::Feed;
 use halt::Halt;
-pub(crate) use open::open_journal;
 use open::{Opened, open};
+pub(crate) use open::{journal_path, open_journal};
 pub use plan::read_scenario;
-use plan::{Plan, outlets, plan, results_path};
+use plan::{Plan, plan, results_path, supplied};
+pub(crate) use plan::{no_credential, no_profile, pick_agent, unpin};
 use progress::Progress;
 use results::ResultsFile;
 use sink::Sink;
@@ -48,11 +51,13 @@ pub async fn run(global: &Global, args: &RunArgs) -> Result<Exit, Stop> {
     if args.dry_run {
         return estimate::show(&plan.config, &plan.scan, args.json);
     }
-    let outlets = outlets(&plan)?;
     let results = results_path(args)?;
-    let opened = open(global, &plan, &results).await?;
+    let simulated = plan.simulator.is_some();
+    let state = StateDir::open(global.state_dir.as_deref(), simulated, &process_env)?;
+    let supplied = supplied(&plan, &state)?;
+    let opened = open(&state, &plan, &results).await?;
     let journal = opened.journal.clone();
-    let outcome = execute(global, args, plan, (outlets, opened)).await;
+    let outcome = execute(global, args, plan, (supplied, opened)).await;
     let closed = journal.close().await.map_err(Stop::not_written);
     let exit = outcome?;
     closed?;
@@ -64,15 +69,17 @@ async fn execute(
     global: &Global,
     args: &RunArgs,
     plan: Plan,
-    (outlets, opened): (Vec<Outlet>, Opened),
+    (supplied, opened): (Supplied, Opened),
 ) -> Result<Exit, Stop> {
     let metrics = Metrics::new(plan.config.settings.show_profile_names).map_err(Stop::usage)?;
+    let Supplied { outlets, clock, file, vault, watch } = supplied;
     let shared = Shared {
         journal: opened.journal.clone(),
         metrics: metrics.clone(),
-        clock: Clock::wall(),
+        clock,
         surface: Surface::Batch,
         seed: fastrand::u64(..),
+        profiles: file,
     };
     let actors = wiring::start(&plan.config, outlets, shared, plan.concurrency);
     let counts = Arc::new(Counts::default());
@@ -85,7 +92,14 @@ async fn execute(
 
     let (journal, run, lost) = (opened.journal.clone(), opened.run.clone(), opened.lost.clone());
     let halt = Halt::default();
-    let results = work(args, &plan, opened, (actors, &counts, &halt, &progress)).await?;
+    let watch = wiring::watching(watch, actors.clone());
+    let results = tokio::select! {
+        results = work(args, &plan, opened, (&actors, &counts, &halt, &progress)) => results,
+        () = watch => Err(early()),
+    };
+    vault.settled().await;
+    actors.flush().await;
+    let results = results?;
     progress.end().await;
     if let Some(server) = server {
         server.stop(true).await;
@@ -116,12 +130,16 @@ async fn execute(
     }
 }
 
+fn early() -> Stop {
+    Stop::usage("the run ended before its work did; please report it")
+}
+
 /// Feeds the agents and keeps what comes of it, until all is done or halted.
 async fn work(
     args: &RunArgs,
     plan: &Plan,
     opened: Opened,
-    (actors, counts, halt, progress): (Actors, &Arc<Counts>, &Halt, &Progress),
+    (actors, counts, halt, progress): (&Actors, &Arc<Counts>, &Halt, &Progress),
 ) -> Result<ResultsFile, Stop> {
     let Opened { journal, run, results, .. } = opened;
     let feed = Feed {
@@ -133,7 +151,7 @@ async fn work(
         retry_failed: args.retry_failed,
         simulated: plan.simulator.is_some(),
         concurrency: plan.concurrency,
-        agents: actors.agents,
+        agents: actors.agents.clone(),
         journal: journal.clone(),
         counts: counts.clone(),
         halt: halt.clone(),
@@ -143,7 +161,6 @@ async fn work(
     let sink = Sink { journal, run, results, counts, halt, is_torn: false };
     let (send, ended) = mpsc::channel(OUTCOMES_WAITING);
     let work = async { tokio::join!(feed.work(send), sink.work(ended)).1 };
-    let early = || Stop::usage("the run ended before its work did; please report it");
     tokio::select! {
         results = work => Ok(results),
         () = progress.show() => Err(early()),

@@ -1,6 +1,6 @@
 //! Opens a run: journal, lock, results file, and what an earlier process left.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use chrono::Utc;
@@ -10,13 +10,13 @@ use polpo_store::journal::{
 
 use super::plan::Plan;
 use super::results::{ResultsError, ResultsFile, canonical};
-use crate::cli::Global;
-use crate::config::{Config, Synchronous, process_env};
+use crate::config::{Config, Synchronous};
 use crate::exit::{Exit, Stop};
 use crate::state::StateDir;
 
 /// A run, opened and made consistent.
 pub(super) struct Opened {
+    pub(super) state: StateDir,
     pub(super) journal: Arc<dyn Journal>,
     pub(super) run: Run,
     pub(super) results: ResultsFile,
@@ -24,10 +24,9 @@ pub(super) struct Opened {
     pub(super) lost: Vec<LostCall>,
 }
 
-pub(super) async fn open(global: &Global, plan: &Plan, results: &Path) -> Result<Opened, Stop> {
+pub(super) async fn open(state: &StateDir, plan: &Plan, results: &Path) -> Result<Opened, Stop> {
     let simulated = plan.simulator.is_some();
-    let state = StateDir::open(global.state_dir.as_deref(), simulated, &process_env)?;
-    let journal = open_journal(&plan.config, &state, simulated).await?;
+    let journal = open_journal(&plan.config, state, simulated).await?;
     let path = canonical(results).map_err(results_stop)?;
     let key = path.display().to_string();
     let mut results = match ResultsFile::lock(&path) {
@@ -48,7 +47,7 @@ pub(super) async fn open(global: &Global, plan: &Plan, results: &Path) -> Result
     if missing > 0 {
         tracing::warn!(missing, "committed results were missing in the results file and are back");
     }
-    Ok(Opened { journal, run, results, lost })
+    Ok(Opened { state: state.clone(), journal, run, results, lost })
 }
 
 /// Opens the journal of a state directory, or the configured one.
@@ -60,19 +59,23 @@ pub(crate) async fn open_journal(
     state: &StateDir,
     simulated: bool,
 ) -> Result<Arc<dyn Journal>, Stop> {
-    let settings = &config.settings.journal;
-    // A configured path is the real journal's; simulated runs never write there.
-    let path = settings.path.clone().filter(|_| !simulated);
     let options = JournalOptions {
         create: true,
-        path: path.unwrap_or_else(|| state.file("journal.db")),
-        synchronous: match settings.synchronous {
+        path: journal_path(config, state, simulated),
+        synchronous: match config.settings.journal.synchronous {
             Synchronous::Normal => polpo_store::journal::Synchronous::Normal,
             Synchronous::Full => polpo_store::journal::Synchronous::Full,
         },
     };
     let journal = SqliteJournal::open(options).await.map_err(journal_stop)?;
     Ok(Arc::new(journal))
+}
+
+/// Where the journal of a state directory, or the configured one, is or will be.
+pub(crate) fn journal_path(config: &Config, state: &StateDir, simulated: bool) -> PathBuf {
+    // A configured path is the real journal's; simulated runs never write there.
+    let path = config.settings.journal.path.clone().filter(|_| !simulated);
+    path.unwrap_or_else(|| state.file("journal.db"))
 }
 
 async fn held(journal: &dyn Journal, key: &str) -> Stop {

@@ -4,16 +4,18 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use polpo_policy::expect::{ExpectSpec, Expectation};
-use polpo_policy::id::ProviderId;
+use polpo_policy::id::{ProfileId, ProviderId};
+use polpo_policy::model::ModelSpec;
 use polpo_simulator::{Scenario, Simulator};
 
 use crate::cli::{Global, RunArgs};
 use crate::config::{
-    Accounts, AgentConfig, Config, Search, discover, load, process_env, resolve_credentials,
+    Accounts, AgentConfig, Config, Search, discover, key_variable, load, process_env,
 };
 use crate::exit::Stop;
+use crate::roster::Supplied;
+use crate::state::StateDir;
 use crate::tasks::{Rules, Scan, scan};
-use crate::wiring::{self, Outlet};
 
 /// Everything that is decided before anything is opened.
 pub(super) struct Plan {
@@ -62,7 +64,7 @@ pub(super) fn plan(global: &Global, args: &RunArgs) -> Result<Plan, Stop> {
 }
 
 /// Pins name profiles of the real world, which a simulated run does not have.
-fn unpin(config: &mut Config) {
+pub(crate) fn unpin(config: &mut Config) {
     for agent in &mut config.agents {
         let own = [&mut agent.model, &mut agent.retry.escalate_model];
         agent.fallbacks.iter_mut().chain(own).for_each(|spec| spec.pin = None);
@@ -76,7 +78,11 @@ fn check_expect(spec: &ExpectSpec) -> Result<(), String> {
     })
 }
 
-fn pick_agent(config: &Config, name: Option<&str>) -> Result<AgentConfig, Stop> {
+/// The agent of this name, or the first.
+///
+/// # Errors
+/// When there is none of this name.
+pub(crate) fn pick_agent(config: &Config, name: Option<&str>) -> Result<AgentConfig, Stop> {
     let found = match name {
         Some(name) => config.agent(name),
         None => config.agents.first(),
@@ -151,38 +157,47 @@ pub(super) fn results_path(args: &RunArgs) -> Result<PathBuf, Stop> {
     Ok(path)
 }
 
-/// The profiles of the run.
+/// Finds the profiles of the run.
 ///
 /// # Errors
 /// When a provider that tasks need has no credential.
-pub(super) fn outlets(plan: &Plan) -> Result<Vec<Outlet>, Stop> {
+pub(super) fn supplied(plan: &Plan, state: &StateDir) -> Result<Supplied, Stop> {
     if let Some(simulator) = &plan.simulator {
         let mut providers: Vec<ProviderId> = models(&plan.config, &plan.scan).collect();
         providers.sort();
         providers.dedup();
-        return wiring::simulated_outlets(simulator, providers);
+        return Supplied::simulated(simulator, providers, state.profiles());
     }
-    let found = resolve_credentials(&plan.config, &[], &process_env).map_err(Stop::usage)?;
-    for warning in &found.warnings {
-        tracing::warn!("{warning}");
-    }
-    let has = |provider: &ProviderId| found.profiles.iter().any(|it| it.provider == *provider);
+    let supplied = Supplied::real(&plan.config, state.profiles())?;
+    let has = |provider: &ProviderId| supplied.outlets.iter().any(|it| it.provider == *provider);
     if let Some(spec) = plan.scan.models.keys().find(|spec| !has(&spec.provider)) {
-        return Err(Stop::no_credential(format!(
-            "there is no credential for provider {}, which model {spec} needs: set {}, or name a key \
-             in polpo.json under providers.{}; `--simulate` runs without any",
-            spec.provider,
-            match spec.provider.as_str() {
-                "poe" => "POE_API_KEY",
-                _ => "ANTHROPIC_API_KEY",
-            },
-            spec.provider,
-        )));
+        return Err(no_credential(spec));
+    }
+    let pins = plan.scan.models.keys().filter_map(|spec| spec.pin.as_ref());
+    let known: Vec<_> = supplied.outlets.iter().map(|it| it.id.as_str()).collect();
+    if let Some(pin) = pins.into_iter().find(|pin| !known.contains(&pin.as_str())) {
+        return Err(Stop::no_credential(no_profile(pin, &known)));
     }
     for provider in models(&plan.config, &plan.scan).filter(|provider| !has(provider)) {
         tracing::warn!(%provider, "there is no credential for a model to fall back or escalate to");
     }
-    wiring::real_outlets(found.profiles)
+    Ok(supplied)
+}
+
+/// Says that a pin names none of the profiles that can be used.
+pub(crate) fn no_profile(pin: &ProfileId, known: &[&str]) -> String {
+    format!("there is no profile {pin}: there are {}", known.join(", "))
+}
+
+/// Says how to get a credential for a model.
+pub(crate) fn no_credential(spec: &ModelSpec) -> Stop {
+    let provider = &spec.provider;
+    let variable = key_variable(provider).map(|name| format!("set {name}, ")).unwrap_or_default();
+    Stop::no_credential(format!(
+        "there is no credential for provider {provider}, which model {spec} needs: {variable}store \
+         one with `polpo auth add {provider}`, or name a key in polpo.json under \
+         providers.{provider}; `--simulate` runs without any"
+    ))
 }
 
 /// The providers of every model that the run may ask for.

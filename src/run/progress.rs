@@ -224,6 +224,7 @@ fn waiting(snapshot: &Snapshot) -> Option<String> {
             format!("limited by {}{whose}", dimension.label().replace('_', " "))
         }
         Throttle::Cooldown => format!("recovering from a limit or a fault{whose}"),
+        Throttle::Outage => "while the provider fails".to_owned(),
     };
     let time = snapshot.first_ends_in;
     let time = time.map(|it| format!(", {:.1} s", it.as_secs_f64())).unwrap_or_default();

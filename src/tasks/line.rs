@@ -200,6 +200,11 @@ pub(super) fn model_spec(text: &str) -> Result<ModelSpec, Problem> {
             anthropic:claude-sonnet-4-6",
             shown(text)
         ),
+        ModelSpecError::NoProfile(_) => format!(
+            "model `{}`: after @ a profile is expected, as provider:identifier, for example \
+            @anthropic:foo",
+            shown(text)
+        ),
         ModelSpecError::ForeignPin { .. } => {
             format!("model `{}` is pinned to a profile of another provider", shown(text))
         }

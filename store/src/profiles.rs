@@ -22,6 +22,7 @@ use sha2::{Digest, Sha256};
 use self::document::{Damage, Document};
 pub use self::error::ProfileFileError;
 pub use self::names::profile_id;
+pub use self::stats::as_kept;
 
 /// The name of the lock on the file.
 const LOCK: &str = "auth-profiles.lock";
@@ -183,12 +184,21 @@ impl ProfileFile {
     /// # Errors
     /// When the lock cannot be made.
     pub fn lock_refresh(&self, id: &ProfileId) -> Result<RefreshLock, ProfileFileError> {
-        let (provider, _) = id.as_str().split_once(':').unwrap_or_default();
-        let hash = Sha256::digest(format!("{provider}\0{id}"));
-        let hex = hash.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
         let path = disk::resolve(&self.path)?;
-        let lock = disk::lock(&path, &format!("oauth-refresh/sha256-{hex}"))?;
-        Ok(RefreshLock { _file: lock })
+        Ok(RefreshLock { _file: disk::lock(&path, &refresh_lock(id))? })
+    }
+
+    /// Like [`Self::lock_refresh`], but does not wait: `None` if another process refreshes it.
+    ///
+    /// # Errors
+    /// When the lock cannot be made.
+    pub fn try_lock_refresh(
+        &self,
+        id: &ProfileId,
+    ) -> Result<Option<RefreshLock>, ProfileFileError> {
+        let path = disk::resolve(&self.path)?;
+        let lock = disk::try_lock(&path, &refresh_lock(id))?;
+        Ok(lock.map(|file| RefreshLock { _file: file }))
     }
 
     /// The state of the file, `None` if there is none that could be read. Another one than before
@@ -288,4 +298,12 @@ impl fmt::Debug for Token {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Token").field("expires", &self.expires).finish_non_exhaustive()
     }
+}
+
+/// The name of the lock under which a profile's token is refreshed.
+fn refresh_lock(id: &ProfileId) -> String {
+    let (provider, _) = id.as_str().split_once(':').unwrap_or_default();
+    let hash = Sha256::digest(format!("{provider}\0{id}"));
+    let hex = hash.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    format!("oauth-refresh/sha256-{hex}")
 }

@@ -1,6 +1,10 @@
 //! The actors in virtual time: real scheduler, profiles and agents, a paused clock, no socket.
 
 #[cfg(test)]
+mod affinity;
+#[cfg(test)]
+mod conversation;
+#[cfg(test)]
 mod expect;
 #[cfg(test)]
 mod fairness;
@@ -13,6 +17,8 @@ mod journal;
 #[cfg(test)]
 mod limits;
 #[cfg(test)]
+mod memory;
+#[cfg(test)]
 mod metering;
 #[cfg(test)]
 mod metrics;
@@ -20,6 +26,8 @@ mod metrics;
 mod money;
 #[cfg(test)]
 mod oauth;
+#[cfg(test)]
+mod pacing;
 #[cfg(test)]
 mod rejected;
 #[cfg(test)]
@@ -30,5 +38,11 @@ mod reply;
 mod script;
 #[cfg(test)]
 mod system;
+#[cfg(test)]
+mod talk;
+#[cfg(test)]
+mod tokens;
+#[cfg(test)]
+mod watch;
 #[cfg(test)]
 mod world;

@@ -17,14 +17,14 @@ use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
 /// A simulator without limits, whose tokens hold for ten minutes, and a client that knows it.
-struct Party {
-    transport: InMemory,
-    settings: OAuthSettings,
+pub(crate) struct Party {
+    pub(crate) transport: InMemory,
+    pub(crate) settings: OAuthSettings,
     start: Instant,
 }
 
 impl Party {
-    fn new() -> Self {
+    pub(crate) fn new() -> Self {
         let scenario = json!({
             "limits": {"requestsPerMinute": null, "inputTokensPerMinute": null, "outputTokensPerMinute": null},
             "latency": {"medianSeconds": 0},
@@ -49,12 +49,12 @@ impl Party {
         }
     }
 
-    fn client(&self) -> OAuthClient {
+    pub(crate) fn client(&self) -> OAuthClient {
         OAuthClient::new(self.settings.clone(), Arc::new(self.transport.clone()))
     }
 
     /// The time since the epoch of this test.
-    fn now(&self) -> Timestamp {
+    pub(crate) fn now(&self) -> Timestamp {
         Timestamp::UNIX_EPOCH + self.start.elapsed()
     }
 
@@ -78,14 +78,14 @@ impl Party {
         rest.split_once('<').unwrap().0.to_owned()
     }
 
-    async fn sign_in(&self) -> Grant {
+    pub(crate) async fn sign_in(&self) -> Grant {
         let login = Login::begin(&self.settings);
         let code = login.code(&self.copied(&login).await).unwrap();
         self.client().exchange(&login, &code, self.now()).await.unwrap()
     }
 
     /// Posts JSON, and tells the status and the message of an error.
-    async fn post(
+    pub(crate) async fn post(
         &self,
         path: &str,
         credential: Option<&Credential>,

@@ -45,6 +45,7 @@ fn run(minutes: usize, overloaded_rate: f64) -> Ran {
         ran.took.as_secs_f64()
     );
     assert_eq!(total.served, tasks as u64);
+    assert!(total.refused * 200 <= total.served, "who would be refused waits: {total:?}");
     // Full buckets at the start are worth the first minute; the rest is what limits allow.
     let least = (minutes as i64 - 1) * 60;
     assert!((least - 10..least + 60).contains(&ran.seconds), "{} s", ran.seconds);
@@ -87,7 +88,7 @@ fn ten_accounts_at_their_limit_are_used_to_the_full_and_one_seed_makes_one_seque
         let other = scope.spawn(|| run(2, 0.05));
         (run(2, 0.05), other.join().unwrap())
     });
-    assert!(one.books.total.refused > 0 && one.books.total.faulted > 0, "{:?}", one.books.total);
+    assert!(one.books.total.faulted > 0, "{:?}", one.books.total);
     assert_eq!(one.calls.len(), two.calls.len());
     let differing = one.calls.iter().zip(&two.calls).find(|(one, two)| one != two);
     assert_eq!(differing, None);

@@ -85,6 +85,15 @@ pub(crate) fn starts() -> Canned {
     stream().then(Step::Text(event("message_start", json!({"message": message}))))
 }
 
+/// A stream of these events, and the end of the message.
+pub(crate) fn streams(events: &[(&str, serde_json::Value)]) -> Canned {
+    let delta = json!({"delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": OUTPUT}});
+    let steps = events.iter().map(|(name, data)| Step::Text(event(name, data.clone())));
+    let mut canned = starts();
+    canned.steps.extend(steps);
+    canned.then(Step::Text(event("message_delta", delta))).then(stop_event())
+}
+
 /// A stream in which nothing has come yet.
 pub(crate) fn stream() -> Canned {
     let headers = vec![("content-type", "text/event-stream".to_owned())];

@@ -9,16 +9,21 @@ use polpo::config::{AgentConfig, BillingDisable, Config, JournalConfig, RetryCon
 use polpo::wiring::{self, Actors, Outlet, Shared};
 use polpo_agents::clock::Clock;
 use polpo_agents::job::{Ending, Job, Outcome, Question, Spent};
-use polpo_agents::messages::{Observe, RunTask, Snapshot};
+use polpo_agents::messages::{Observe, RunTask, Snapshot, Talk};
+use polpo_agents::profile::Signing;
+use polpo_agents::talk::{Talked, Turn};
 use polpo_metrics::{Metrics, Surface};
 use polpo_policy::expect::{ExpectSpec, Expectation};
+use polpo_policy::health::Health;
 use polpo_policy::model::ModelSpec;
 use polpo_policy::price::{Nanodollars, PriceList};
 use polpo_policy::usage::{Terms, Usage};
 use polpo_store::journal::{Journal, NewRun, RunId};
+use polpo_store::profiles::ProfileFile;
 use polpo_upstream::credential::Credential;
 use polpo_upstream::transport::Transport;
 use serde_json::value::RawValue;
+use tempfile::TempDir;
 
 use crate::journal::{Diary, Row};
 use crate::reply::{INPUT, OUTPUT};
@@ -36,9 +41,23 @@ pub(crate) struct World {
     pub(crate) script: Script,
     pub(crate) metrics: Metrics,
     pub(crate) clock: Clock,
-    actors: Actors,
+    pub(crate) actors: Actors,
+    pub(crate) file: ProfileFile,
     journal: Arc<Diary>,
     run: RunId,
+    _directory: Option<TempDir>,
+}
+
+/// A profile with its key and what carries its calls.
+pub(crate) fn keyed(name: &str, transport: Arc<dyn Transport>, key: &str, slots: u32) -> Outlet {
+    Outlet {
+        id: format!("anthropic:{name}").into(),
+        provider: "anthropic".into(),
+        signing: Signing::Key(Credential::api_key(key).unwrap()),
+        transport,
+        slots: Some(slots),
+        health: Health::default(),
+    }
 }
 
 impl World {
@@ -61,8 +80,23 @@ impl World {
         slots: u32,
         script: Script,
     ) -> Self {
-        let (journal, metrics) = (Arc::new(Diary::default()), Metrics::new(true).unwrap());
         let clock = Clock::starting_at(DateTime::UNIX_EPOCH);
+        let outlets =
+            profiles.into_iter().map(|(name, transport, key)| keyed(name, transport, &key, slots));
+        let directory = tempfile::tempdir().unwrap();
+        let file = ProfileFile::new(directory.path());
+        let world = Self::start(agents, outlets.collect(), (clock, file), script).await;
+        Self { _directory: Some(directory), ..world }
+    }
+
+    /// Agents, and profiles whose health is kept in a file.
+    pub(crate) async fn start(
+        agents: Vec<AgentConfig>,
+        outlets: Vec<Outlet>,
+        (clock, file): (Clock, ProfileFile),
+        script: Script,
+    ) -> Self {
+        let (journal, metrics) = (Arc::new(Diary::default()), Metrics::new(true).unwrap());
         let run = NewRun {
             results_path: "results.jsonl".to_owned(),
             tasks_path: "tasks.jsonl".to_owned(),
@@ -71,22 +105,16 @@ impl World {
             now: clock.now(),
         };
         let run = journal.open_run(run).await.unwrap().id;
-        let outlets = profiles.into_iter().map(|(name, transport, key)| Outlet {
-            id: format!("anthropic:{name}").into(),
-            provider: "anthropic".into(),
-            credential: Credential::api_key(&key).unwrap(),
-            transport,
-            slots: Some(slots),
-        });
         let shared = Shared {
             journal: journal.clone(),
             metrics: metrics.clone(),
             clock: clock.clone(),
             surface: Surface::Batch,
             seed: 7,
+            profiles: file.clone(),
         };
-        let actors = wiring::start(&config(agents), outlets.collect(), shared, slots);
-        Self { script, metrics, clock, actors, journal, run }
+        let actors = wiring::start(&config(agents), outlets, shared, 64);
+        Self { script, metrics, clock, actors, file, journal, run, _directory: None }
     }
 
     /// Has the agent named `agent` answer a prompt.
@@ -103,6 +131,12 @@ impl World {
     pub(crate) fn run(&self, agent: &str, job: Job) -> impl Future<Output = Outcome> + use<> {
         let agent = self.actors.agents[&agent.into()].clone();
         async move { agent.send(RunTask(job)).await.unwrap().outcome().await }
+    }
+
+    /// Has an agent take a turn of a conversation.
+    pub(crate) fn talk(&self, agent: &str, turn: Turn) -> impl Future<Output = Talked> + use<> {
+        let agent = self.actors.talkers[&agent.into()].clone();
+        async move { agent.send(Talk(turn)).await.unwrap().outcome().await }
     }
 
     /// A job without an expectation, whose id is its prompt.
@@ -238,7 +272,7 @@ pub(crate) fn millis(seconds: f64) -> u64 {
     Duration::from_secs_f64(seconds).as_millis().try_into().unwrap()
 }
 
-fn config(agents: Vec<AgentConfig>) -> Config {
+pub(crate) fn config(agents: Vec<AgentConfig>) -> Config {
     let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
     Config {
         providers: BTreeMap::new(),

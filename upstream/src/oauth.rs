@@ -135,6 +135,7 @@ async fn ask(
     call: Call,
     now: Option<Timestamp>,
 ) -> Result<Answer, OAuthError> {
+    let secrets = secrets(&call);
     let answer = async {
         let mut reply = transport.send(call).await?;
         let mut body = Vec::new();
@@ -146,11 +147,35 @@ async fn ask(
             body.extend_from_slice(&chunk);
         }
         if !reply.status.is_success() {
+            let body = without(&secrets, &body);
             return Err(OAuthError::from_answer(reply.status, &reply.headers, &body, now));
         }
         Ok(Answer { status: reply.status.as_u16(), body })
     };
     timeout(DEADLINE, answer).await.unwrap_or(Err(OAuthError::Unreachable(TransportError::Idle)))
+}
+
+/// Fields of a request that hold secrets.
+const SECRET_FIELDS: [&str; 3] = ["code", "code_verifier", "refresh_token"];
+
+/// Shorter texts are words that an answer may well have of its own.
+const MIN_SECRET_BYTES: usize = 8;
+
+/// What must not be told of a request if its answer quotes it: some fields, and headers of the
+/// settings.
+fn secrets(call: &Call) -> Vec<String> {
+    let fields: Value = serde_json::from_slice(&call.body).unwrap_or(Value::Null);
+    let fields = SECRET_FIELDS.iter().filter_map(|name| fields[name].as_str());
+    let headers = call.headers.iter().filter(|(name, _)| ![ACCEPT, CONTENT_TYPE].contains(name));
+    let found = fields.chain(headers.filter_map(|(_, value)| value.to_str().ok()));
+    found.filter(|secret| secret.len() >= MIN_SECRET_BYTES).map(str::to_owned).collect()
+}
+
+/// A body with these secrets left out.
+fn without(secrets: &[String], body: &[u8]) -> Vec<u8> {
+    let text = String::from_utf8_lossy(body).into_owned();
+    let told = secrets.iter().fold(text, |text, secret| text.replace(secret, "[REDACTED]"));
+    told.into_bytes()
 }
 
 #[cfg(test)]

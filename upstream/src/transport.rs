@@ -11,7 +11,7 @@ use http::{HeaderMap, Method, StatusCode};
 use crate::error::TransportError;
 
 /// One request upstream, without a credential.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Call {
     /// The HTTP method.
     pub method: Method,
@@ -21,6 +21,19 @@ pub struct Call {
     pub headers: HeaderMap,
     /// The body; refcounted, so that a failover sends the same bytes again.
     pub body: Bytes,
+}
+
+// The bodies of token requests are secrets, and prompts are nobody's business.
+impl fmt::Debug for Call {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { method, path, headers, body } = self;
+        f.debug_struct("Call")
+            .field("method", method)
+            .field("path", path)
+            .field("headers", headers)
+            .field("body_bytes", &body.len())
+            .finish()
+    }
 }
 
 /// The body of a reply as it arrives.

@@ -2,25 +2,41 @@
 
 use chrono::TimeDelta;
 
-use crate::id::OrganizationId;
 use crate::limits::{Dimension, Timestamp};
 
 /// Why a gate is shut.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Cause {
-    /// A rate limit.
-    Limit {
-        /// What it counts, as far as it is known.
-        dimension: Option<Dimension>,
-        /// Whose limit it is, as far as it is known.
-        organization: Option<OrganizationId>,
-    },
+    /// A rate limit, and what it counts as far as it is known.
+    Limit(Option<Dimension>),
+    /// Its token could not be renewed.
+    Unrefreshed,
     /// No money.
     Billing,
     /// The credential is not accepted.
     Revoked,
     /// The credential may not use this class of models.
     Forbidden,
+    /// An operator took the profile out of use.
+    Held,
+    /// The provider failed too often in a row.
+    Outage,
+}
+
+impl Cause {
+    /// The cause in a word, for people and for logs.
+    #[must_use]
+    pub const fn label(&self) -> &'static str {
+        match self {
+            Self::Limit(_) => "rate_limit",
+            Self::Unrefreshed => "refresh_failed",
+            Self::Billing => "billing",
+            Self::Revoked => "auth",
+            Self::Forbidden => "permission",
+            Self::Held => "operator",
+            Self::Outage => "outage",
+        }
+    }
 }
 
 /// Where a gate stands.
@@ -30,7 +46,7 @@ enum State {
     #[default]
     Open,
     /// None may, until a time or, with `None`, until someone intervenes.
-    Shut { until: Option<Timestamp>, cause: Cause },
+    Shut { since: Timestamp, until: Option<Timestamp>, cause: Cause },
     /// A few may, to find out whether it holds; twice as many after each success.
     Ramp { since: Timestamp, width: u32, inside: u32, cause: Cause },
 }
@@ -38,6 +54,11 @@ enum State {
 /// So many successes in flight prove that a limit is over: beyond this width the ramp is done.
 /// Above what one organisation keeps busy between two answers at common limits.
 const FULL_WIDTH: u32 = 256;
+
+/// Windows from here on end with a probe. A shorter one says when there is room again, and the
+/// room for more than one; a longer one says that something was used up or is broken. The end of
+/// an outage is a guess, however short.
+const PROBED_FROM: TimeDelta = TimeDelta::seconds(30);
 
 /// A gate with its memory of how often it was shut without a word on when to come back.
 #[derive(Clone, Debug, Default)]
@@ -60,7 +81,28 @@ pub enum Passage {
     Gone,
 }
 
+impl Passage {
+    /// What gets through both.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Gone, _) | (_, Self::Gone) => Self::Gone,
+            (Self::Shut(a), Self::Shut(b)) => Self::Shut(a.max(b)),
+            (Self::Shut(until), Self::Free | Self::Full)
+            | (Self::Free | Self::Full, Self::Shut(until)) => Self::Shut(until),
+            (Self::Full, _) | (_, Self::Full) => Self::Full,
+            (Self::Free, Self::Free) => Self::Free,
+        }
+    }
+}
+
 impl Gate {
+    /// An open gate.
+    #[must_use]
+    pub const fn new() -> Self {
+        Self { state: State::Open, step: 0, last_end: None }
+    }
+
     /// What the gate lets through now.
     #[must_use]
     pub const fn passage(&self) -> Passage {
@@ -73,20 +115,25 @@ impl Gate {
         }
     }
 
+    /// What can be seen of it from outside.
+    pub(super) const fn outside(&self) -> (Passage, bool) {
+        (self.passage(), self.is_ramping())
+    }
+
     /// Why it is shut, and until when.
     #[must_use]
-    pub const fn shut_by(&self) -> Option<(&Cause, Option<Timestamp>)> {
+    pub const fn shut_by(&self) -> Option<(Cause, Option<Timestamp>)> {
         match &self.state {
-            State::Shut { until, cause } => Some((cause, *until)),
+            State::Shut { until, cause, .. } => Some((*cause, *until)),
             State::Open | State::Ramp { .. } => None,
         }
     }
 
     /// Why nothing more may pass: what shut it, also while as many as may are inside on trial.
     #[must_use]
-    pub const fn held_by(&self) -> Option<(&Cause, Option<Timestamp>)> {
+    pub const fn held_by(&self) -> Option<(Cause, Option<Timestamp>)> {
         match &self.state {
-            State::Ramp { width, inside, cause, .. } if *inside >= *width => Some((cause, None)),
+            State::Ramp { width, inside, cause, .. } if *inside >= *width => Some((*cause, None)),
             State::Open | State::Ramp { .. } | State::Shut { .. } => self.shut_by(),
         }
     }
@@ -98,8 +145,10 @@ impl Gate {
     }
 
     /// Shuts until the later of `until` and what it is shut until already; `None` is the latest.
-    pub fn shut(&mut self, until: Option<Timestamp>, cause: Cause) {
-        if let State::Shut { until: known, .. } = &self.state {
+    pub fn shut(&mut self, now: Timestamp, until: Option<Timestamp>, cause: Cause) {
+        let mut since = now;
+        if let State::Shut { since: begun, until: known, .. } = &self.state {
+            since = *begun;
             let is_later = match (until, known) {
                 (_, None) => false,
                 (None, Some(_)) => true,
@@ -110,7 +159,67 @@ impl Gate {
             }
         }
         self.last_end = until.or(self.last_end);
-        self.state = State::Shut { until, cause };
+        self.state = State::Shut { since, until, cause };
+    }
+
+    /// Opens by hand, and forgets how often it was shut.
+    pub fn clear(&mut self) {
+        *self = Self::default();
+    }
+
+    /// Shuts as another process, or one before this, left it. Such a window ends with a probe,
+    /// whatever its length was; one that has ended does so only if nothing has succeeded since.
+    pub fn recall(&mut self, now: Timestamp, until: Timestamp, steps: u32, cause: Cause) {
+        if self.last_end.is_some_and(|end| until <= end) {
+            return; // It is known, or something later is.
+        }
+        (self.step, self.last_end) = (steps as usize, Some(until));
+        if until > now || steps > 0 {
+            self.shut(Timestamp::MIN_UTC, Some(until), cause);
+            self.thaw(now);
+        }
+    }
+
+    /// The end of its last window.
+    #[must_use]
+    pub const fn last_end(&self) -> Option<Timestamp> {
+        self.last_end
+    }
+
+    /// What two gates say that turn out to be one; who is inside is to be counted anew.
+    #[must_use]
+    pub fn join(mut self, other: Self) -> Self {
+        self.step = self.step.max(other.step);
+        match other.state {
+            State::Shut { since, until, cause } => self.shut(since, until, cause),
+            State::Ramp { since, cause, .. } if self.shut_by().is_none() => {
+                let since = self.ramps_since().map_or(since, |known| known.min(since));
+                self.state = State::Ramp { since, width: 1, inside: 0, cause };
+            }
+            State::Ramp { .. } | State::Open => {}
+        }
+        self.last_end = self.last_end.max(other.last_end);
+        self
+    }
+
+    /// Counts anew who is inside on trial: those who have passed since it began.
+    pub fn recount(&mut self, passed_since: impl Fn(Timestamp) -> usize) {
+        if let State::Ramp { since, inside, .. } = &mut self.state {
+            *inside = u32::try_from(passed_since(*since)).unwrap_or(u32::MAX);
+        }
+    }
+
+    const fn ramps_since(&self) -> Option<Timestamp> {
+        match &self.state {
+            State::Ramp { since, .. } => Some(*since),
+            State::Open | State::Shut { .. } => None,
+        }
+    }
+
+    /// How many steps of its ladder it has climbed.
+    #[must_use]
+    pub fn steps(&self) -> u32 {
+        u32::try_from(self.step).unwrap_or(u32::MAX)
     }
 
     /// Shuts for the next step of `ladder`, unless the call was granted before the last window
@@ -128,7 +237,7 @@ impl Gate {
         let step = self.step.min(ladder.len().saturating_sub(1));
         self.step = self.step.saturating_add(1);
         let wait = ladder.get(step).copied().unwrap_or_default();
-        self.shut(Some(now + wait), cause);
+        self.shut(now, Some(now + wait), cause);
     }
 
     /// Whether a call granted then tells something that the last window did not.
@@ -137,13 +246,17 @@ impl Gate {
         self.last_end.is_none_or(|end| granted_at >= end)
     }
 
-    /// Opens a crack when the window is over.
+    /// Opens when the window is over; after a long one by a crack, for a probe.
     pub fn thaw(&mut self, now: Timestamp) {
-        if let State::Shut { until: Some(until), cause } = &self.state
+        if let State::Shut { since, until: Some(until), cause } = &self.state
             && *until <= now
         {
-            let cause = cause.clone();
-            self.state = State::Ramp { since: now, width: 1, inside: 0, cause };
+            let is_probed = *until - *since >= PROBED_FROM || matches!(cause, Cause::Outage);
+            self.state = if is_probed {
+                State::Ramp { since: now, width: 1, inside: 0, cause: *cause }
+            } else {
+                State::Open
+            };
         }
     }
 
@@ -177,91 +290,4 @@ impl Gate {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use chrono::DateTime;
-
-    const LADDER: [TimeDelta; 3] =
-        [TimeDelta::minutes(1), TimeDelta::minutes(5), TimeDelta::minutes(25)];
-
-    fn at(seconds: i64) -> Timestamp {
-        DateTime::UNIX_EPOCH + TimeDelta::seconds(seconds)
-    }
-
-    fn limit() -> Cause {
-        Cause::Limit { dimension: None, organization: None }
-    }
-
-    #[test]
-    fn a_later_end_extends_a_window_and_an_earlier_one_does_not_shorten_it() {
-        let mut gate = Gate::default();
-        gate.shut(Some(at(60)), limit());
-        gate.shut(Some(at(10)), limit());
-        assert_eq!(gate.passage(), Passage::Shut(at(60)));
-        gate.shut(Some(at(90)), limit());
-        assert_eq!(gate.passage(), Passage::Shut(at(90)));
-        gate.shut(None, Cause::Revoked);
-        gate.shut(Some(at(99)), limit());
-        assert_eq!(gate.passage(), Passage::Gone);
-    }
-
-    #[test]
-    fn after_a_window_one_passes_and_each_success_doubles_the_width() {
-        let mut gate = Gate::default();
-        gate.shut(Some(at(60)), limit());
-        gate.thaw(at(59));
-        assert_eq!(gate.passage(), Passage::Shut(at(60)));
-        gate.thaw(at(60));
-        let mut inside = 0;
-        for width in [1, 2, 4, 8] {
-            while gate.passage() == Passage::Free {
-                gate.enter();
-                inside += 1;
-            }
-            assert_eq!(inside, width);
-            gate.leave(at(61), true);
-            inside -= 1;
-        }
-        gate.leave(at(59), true);
-        assert!(gate.is_ramping(), "a call from before the window is not counted");
-    }
-
-    #[test]
-    fn a_window_that_is_over_as_it_begins_does_not_count_the_last_call_before_it() {
-        let mut gate = Gate::default();
-        gate.shut(Some(at(9)), limit());
-        gate.thaw(at(10));
-        gate.enter();
-        gate.leave(at(10), true);
-        assert_eq!(gate.passage(), Passage::Full, "one on trial, and nothing shown yet");
-    }
-
-    #[test]
-    fn the_ladder_climbs_only_for_calls_granted_after_the_last_window() {
-        let mut gate = Gate::default();
-        gate.climb(at(0), at(0), &LADDER, limit());
-        gate.climb(at(1), at(0), &LADDER, limit());
-        assert_eq!(gate.passage(), Passage::Shut(at(60)), "the same burst counts once");
-        for (now, end) in [(60, 360), (360, 1860), (1860, 3360)] {
-            gate.thaw(at(now));
-            gate.climb(at(now), at(now), &LADDER, limit());
-            assert_eq!(gate.passage(), Passage::Shut(at(end)));
-        }
-    }
-
-    #[test]
-    fn a_success_resets_the_ladder_only_if_it_was_granted_after_the_window() {
-        let mut gate = Gate::default();
-        gate.climb(at(0), at(0), &LADDER, limit());
-        gate.leave(at(0), true);
-        assert_eq!(gate.passage(), Passage::Shut(at(60)), "a success never ends a window");
-        gate.thaw(at(60));
-        gate.leave(at(0), true);
-        gate.climb(at(61), at(61), &LADDER, limit());
-        assert_eq!(gate.passage(), Passage::Shut(at(361)), "the late success did not reset");
-        gate.thaw(at(361));
-        gate.leave(at(362), true);
-        gate.climb(at(363), at(363), &LADDER, limit());
-        assert_eq!(gate.passage(), Passage::Shut(at(423)));
-    }
-}
+mod tests;

@@ -1,15 +1,16 @@
 //! An index of the seats of a provider for one class of models, kept so that a decision costs
 //! the logarithm of the number of profiles.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::seat::{Seat, Standing};
-use crate::id::{LimitClass, ProfileId};
+use super::seat::Standing;
+use crate::id::ProfileId;
 use crate::limits::Timestamp;
 
 /// The seats of one provider by how they stand for one class of models.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Lane {
+    positions: BTreeMap<ProfileId, Position>,
     ready: BTreeSet<(Option<Timestamp>, ProfileId)>,
     busy: BTreeSet<ProfileId>,
     trial: BTreeSet<ProfileId>,
@@ -31,23 +32,20 @@ pub(super) enum Position {
     Gone,
 }
 
-impl Position {
-    /// The position of a seat as it stands.
-    #[must_use]
-    pub(super) fn of(seat: &Seat, class: &LimitClass) -> Self {
-        match seat.standing(class) {
-            Standing::Ready => Self::Ready(seat.last_used),
-            Standing::Busy if seat.held_by(class).is_none() => Self::Busy,
-            Standing::Busy => Self::Trial,
-            Standing::Back(at) => Self::Back(at),
-            Standing::Gone => Self::Gone,
-        }
-    }
-}
-
 impl Lane {
-    /// Adds a seat.
-    pub(super) fn insert(&mut self, profile: &ProfileId, position: Position) {
+    /// Puts a seat where it belongs now.
+    pub(super) fn put(&mut self, profile: &ProfileId, position: Position) {
+        let known = self.positions.get_mut(profile);
+        if known.as_deref() == Some(&position) {
+            return;
+        }
+        match known {
+            Some(known) => {
+                let left = std::mem::replace(known, position);
+                self.take(profile, left);
+            }
+            None => drop(self.positions.insert(profile.clone(), position)),
+        }
         match position {
             Position::Ready(last_used) => self.ready.insert((last_used, profile.clone())),
             Position::Busy => self.busy.insert(profile.clone()),
@@ -57,8 +55,14 @@ impl Lane {
         };
     }
 
-    /// Removes a seat from where it is.
-    pub(super) fn remove(&mut self, profile: &ProfileId, position: Position) {
+    /// Removes a seat.
+    pub(super) fn remove(&mut self, profile: &ProfileId) {
+        if let Some(position) = self.positions.remove(profile) {
+            self.take(profile, position);
+        }
+    }
+
+    fn take(&mut self, profile: &ProfileId, position: Position) {
         match position {
             Position::Ready(last_used) => self.ready.remove(&(last_used, profile.clone())),
             Position::Busy => self.busy.remove(profile),
@@ -68,10 +72,9 @@ impl Lane {
         };
     }
 
-    /// The ready seat with the oldest `lastUsed`; ties go by name.
-    #[must_use]
-    pub(super) fn oldest(&self) -> Option<&ProfileId> {
-        self.ready.first().map(|(_, profile)| profile)
+    /// The ready seats, the one with the oldest `lastUsed` first; ties go by name.
+    pub(super) fn ready(&self) -> impl Iterator<Item = &ProfileId> {
+        self.ready.iter().map(|(_, profile)| profile)
     }
 
     /// How the lane stands as a whole: as its best seat does.

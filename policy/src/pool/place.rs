@@ -1,9 +1,13 @@
 //! Where a request goes: to a profile at once, to a list, to a pause, or away.
 
-use super::gate::Cause;
-use super::lane::{Lane, Position};
+use super::affinity::patience;
+use super::gate::Passage;
+use super::lane::Lane;
+use super::pace::Headroom;
+use super::room::Candidate;
 use super::seat::Standing;
-use super::{Alternative, Command, Pool, Refusal, Request, Throttle, Wait};
+use super::waiting::ListKey;
+use super::{Alternative, Command, Pool, Refusal, Request, Throttle, position, standing};
 use crate::id::{LimitClass, ProfileId, ProviderId, Ticket};
 use crate::limits::Timestamp;
 use chrono::TimeDelta;
@@ -11,38 +15,31 @@ use chrono::TimeDelta;
 /// How soon to look again for a request that may not have the profiles that are merely busy.
 const LOOK_AGAIN: TimeDelta = TimeDelta::seconds(1);
 
-/// A list of waiters: they can be served by the same profiles, so one blocked blocks all.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct ListKey {
-    pub(super) provider: ProviderId,
-    pub(super) class: LimitClass,
-    pub(super) pin: Option<ProfileId>,
-}
-
-#[derive(Clone, Debug)]
-pub(super) enum Place {
-    /// In a list, for the alternative of this number.
-    Listed { key: ListKey, alternative: usize },
-    /// Out of the way until a time.
-    Parked(Timestamp),
-}
-
-pub(super) struct Waiter {
-    pub(super) request: Request,
-    pub(super) place: Place,
-    pub(super) since: Timestamp,
-    pub(super) throttle: Throttle,
-    /// How many leases had been issued when it came to its place.
-    pub(super) entered: u64,
-}
+/// Room in a limit that comes within this time is waited for; with a longer wait ahead a fallback
+/// is the better answer.
+const SHORT_WAIT: TimeDelta = TimeDelta::seconds(10);
 
 /// What one alternative has to offer.
 enum Outlook {
     Ready(ProfileId),
+    /// The profile where its conversation is at home is back soon.
+    Home(ProfileId),
     Busy,
     Pause(Timestamp),
     Back(Timestamp),
     Gone,
+}
+
+/// Where a request goes.
+pub(super) enum Decision {
+    /// To a profile, for the alternative of this number.
+    Grant(ProfileId, usize),
+    /// To the list of an alternative, or of the profile where its conversation is at home.
+    List { alternative: usize, home: Option<ProfileId> },
+    /// Out of the way until then.
+    Park(Timestamp),
+    /// Away.
+    Refuse(Refusal),
 }
 
 impl Pool {
@@ -53,9 +50,8 @@ impl Pool {
         }
     }
 
-    /// Finds a place for a request, which has waited since `since`: the first alternative that
-    /// has a healthy profile, granted or waited for; else the one that is back soonest.
-    fn place(
+    /// Finds a place for a request, which has waited since `since`.
+    pub(super) fn place(
         &mut self,
         ticket: Ticket,
         mut request: Request,
@@ -63,45 +59,65 @@ impl Pool {
         out: &mut Vec<Command>,
     ) -> Option<Refusal> {
         request.avoid.retain(|_, until| until.is_none_or(|until| until > self.now));
-        if let Some(at) = request.not_before.filter(|at| *at > self.now) {
-            return self.park(ticket, request, since, at);
-        }
-        let mut soonest: Option<(Timestamp, usize)> = None;
-        for alternative in 0..request.alternatives.len() {
-            self.open_lane(&request.alternatives[alternative]);
-            match self.outlook(&request, alternative) {
-                Outlook::Ready(profile) => {
-                    let class = request.alternatives[alternative].class.clone();
-                    let waited = (since < self.now).then(|| (Throttle::Cooldown, self.now - since));
-                    out.push(self.grant(ticket, profile, (alternative, &class), waited));
-                    return None;
-                }
-                Outlook::Busy => return self.list(ticket, request, since, alternative),
-                Outlook::Pause(at) => return self.park(ticket, request, since, at),
-                Outlook::Back(at) => {
-                    soonest =
-                        Some(soonest.map_or((at, alternative), |it| it.min((at, alternative))));
-                }
-                Outlook::Gone => {}
+        self.open_lanes(&request);
+        match self.decide(&request, since) {
+            Decision::Grant(profile, alternative) => {
+                let waited = (since < self.now).then(|| (Throttle::Cooldown, self.now - since));
+                let grounds = self.grounds(&request, alternative, &profile);
+                let (lease, profile) = self.grant(profile, &request, alternative);
+                out.push(Command::Grant { ticket, lease, profile, alternative, waited, grounds });
+                None
             }
-        }
-        match soonest {
-            // Waiting in a list could end with an avoided profile, so it looks again instead.
-            Some((at, _)) if !request.avoid.is_empty() => self.park(ticket, request, since, at),
-            Some((_, alternative)) => self.list(ticket, request, since, alternative),
-            None => Some(Refusal::NoCredential),
+            Decision::List { alternative, home } => {
+                self.list(ticket, request, since, (alternative, home))
+            }
+            Decision::Park(until) => self.park(ticket, request, since, until),
+            Decision::Refuse(refusal) => Some(refusal),
         }
     }
 
-    fn outlook(&self, request: &Request, alternative: usize) -> Outlook {
-        let Alternative { provider, class, pin } = &request.alternatives[alternative];
-        if !request.avoid.is_empty() {
-            return self.careful_outlook(request, &request.alternatives[alternative]);
+    /// Where a request goes that has waited since `since`: the first alternative that has a healthy
+    /// profile, granted or waited for; else the one that is back soonest.
+    pub(super) fn decide(&self, request: &Request, since: Timestamp) -> Decision {
+        if let Some(at) = request.not_before.filter(|at| *at > self.now) {
+            return Decision::Park(at);
         }
-        match self.standing(provider, class, pin.as_ref()) {
+        let mut soonest: Option<(Timestamp, usize)> = None;
+        for (alternative, wanted) in request.alternatives.iter().enumerate() {
+            let is_refused = wanted.pin.as_ref().is_some_and(|pin| request.avoid.contains_key(pin));
+            let at = match self.outlook(request, wanted, since) {
+                Outlook::Ready(profile) => return Decision::Grant(profile, alternative),
+                Outlook::Home(home) => return Decision::List { alternative, home: Some(home) },
+                Outlook::Busy => return Decision::List { alternative, home: None },
+                // Who insists on a profile rather has the next model than a profile that fails.
+                Outlook::Pause(at) if is_refused => at,
+                Outlook::Pause(at) => return Decision::Park(at),
+                Outlook::Back(at) => at,
+                Outlook::Gone => continue,
+            };
+            soonest = Some(soonest.map_or((at, alternative), |it| it.min((at, alternative))));
+        }
+        match soonest {
+            // Waiting in a list could end with an avoided profile, so it looks again instead.
+            Some((at, _)) if !request.avoid.is_empty() => Decision::Park(at),
+            Some((_, alternative)) => Decision::List { alternative, home: None },
+            None => Decision::Refuse(Refusal::NoCredential),
+        }
+    }
+
+    fn outlook(&self, request: &Request, wanted: &Alternative, since: Timestamp) -> Outlook {
+        let Alternative { provider, class, pin } = wanted;
+        if let Some(outlook) = self.home_outlook(request, wanted, since) {
+            return outlook;
+        }
+        if !request.avoid.is_empty() {
+            return self.in_service(wanted, self.careful_outlook(request, wanted));
+        }
+        match self.prospect(provider, class, pin.as_ref()) {
             Standing::Ready => {
-                let oldest = || self.lane(provider, class)?.oldest().cloned();
-                pin.clone().or_else(oldest).map_or(Outlook::Busy, Outlook::Ready)
+                let key =
+                    ListKey { provider: provider.clone(), class: class.clone(), pin: pin.clone() };
+                self.roomy_outlook(&key, request)
             }
             Standing::Busy => Outlook::Busy,
             Standing::Back(at) => Outlook::Back(at),
@@ -109,10 +125,93 @@ impl Pool {
         }
     }
 
+    /// The outlook where somebody is ready, if there is room for the request: a short wait for that
+    /// is no reason to look elsewhere.
+    fn roomy_outlook(&self, key: &ListKey, request: &Request) -> Outlook {
+        // Those who sleep would be overtaken for as long as smaller ones come.
+        let asleep = self.lists.get(key).and_then(|list| list.sleep);
+        let until = match asleep {
+            Some((until, _)) => until,
+            None => match self.pick(key, self.need(request, &key.class, false)) {
+                Candidate::Now(profile) => return Outlook::Ready(profile),
+                Candidate::Later(until, _) => until,
+                Candidate::Nobody => return Outlook::Busy,
+            },
+        };
+        if until - self.now > SHORT_WAIT { Outlook::Back(until) } else { Outlook::Busy }
+    }
+
+    /// The outlook of a turn whose prompt cache is warm somewhere: any profile that shares the
+    /// cache, the one unused for longest first; or the one that served the last turn, if it is back
+    /// soon.
+    fn home_outlook(
+        &self,
+        request: &Request,
+        wanted: &Alternative,
+        since: Timestamp,
+    ) -> Option<Outlook> {
+        if let Some(profile) = self.warm(request, wanted) {
+            return Some(Outlook::Ready(profile.clone()));
+        }
+        let home = self.home(request, wanted)?;
+        let patience = patience(since, request.deadline);
+        match self.prospect(&wanted.provider, &wanted.class, Some(home)) {
+            _ if request.avoid.contains_key(home) || patience <= self.now => None,
+            Standing::Back(at) if at <= patience => Some(Outlook::Home(home.clone())),
+            // If it is ready there is no room for now.
+            Standing::Ready | Standing::Busy => Some(Outlook::Home(home.clone())),
+            Standing::Back(_) | Standing::Gone => None,
+        }
+    }
+
+    /// The profile, of those that can serve a turn now, that has its prompt cache warm.
+    pub(super) fn warm(&self, request: &Request, wanted: &Alternative) -> Option<&ProfileId> {
+        let home = self.home(request, wanted)?;
+        if !self.is_in_service(&wanted.provider, &wanted.class) {
+            return None;
+        }
+        let need = self.need(request, &wanted.class, true);
+        let workspace = self.seats.get(home)?.workspace.iter();
+        let sharing = workspace.flat_map(|workspace| self.homes.sharing(workspace));
+        let able = sharing.chain([home]).filter(|it| {
+            let seat = self.seats.get(it).filter(|seat| seat.provider == wanted.provider);
+            seat.is_some()
+                && !request.avoid.contains_key(it)
+                && self.standing(it, &wanted.class) == Standing::Ready
+                && self.room(it, &wanted.class, need) == Headroom::Now
+        });
+        able.min_by_key(|it| (self.seats.get(it).and_then(|it| it.last_used), *it))
+    }
+
+    /// Where a turn of a conversation is at home, if its user does not insist on a profile.
+    pub(super) fn home(&self, request: &Request, wanted: &Alternative) -> Option<&ProfileId> {
+        let session = request.session.as_ref().filter(|_| wanted.pin.is_none())?;
+        self.homes.of(self.now, session, &wanted.class)
+    }
+
+    /// An outlook while the class may be out of service.
+    fn in_service(&self, wanted: &Alternative, outlook: Outlook) -> Outlook {
+        match (outlook, self.service(&wanted.provider, &wanted.class)) {
+            (outlook, Passage::Free) => outlook,
+            (Outlook::Gone, _) | (_, Passage::Gone) => Outlook::Gone,
+            (Outlook::Back(at) | Outlook::Pause(at), Passage::Shut(until)) => {
+                Outlook::Back(at.max(until))
+            }
+            (Outlook::Ready(_) | Outlook::Busy | Outlook::Home(_), Passage::Shut(until)) => {
+                Outlook::Back(until)
+            }
+            (Outlook::Ready(_) | Outlook::Busy | Outlook::Home(_), Passage::Full) => {
+                Outlook::Pause(self.now + LOOK_AGAIN)
+            }
+            (outlook @ (Outlook::Back(_) | Outlook::Pause(_)), Passage::Full) => outlook,
+        }
+    }
+
     /// The outlook of a request that avoids some profiles: it looks at those, and at the best of
     /// the others.
     fn careful_outlook(&self, request: &Request, wanted: &Alternative) -> Outlook {
         let Alternative { provider, class, pin } = wanted;
+        let need = self.need(request, class, false);
         let profiles: Vec<_> = match pin {
             Some(pin) => vec![pin],
             None => {
@@ -128,12 +227,19 @@ impl Pool {
         let earlier =
             |known: Option<Timestamp>, at: Timestamp| Some(known.map_or(at, |known| at.min(known)));
         for (profile, seat) in seats {
-            match (seat.standing(class), request.avoid.get(profile)) {
+            match (
+                standing(seat, class, self.limit(profile, seat, class)),
+                request.avoid.get(profile),
+            ) {
                 (Standing::Gone, _) | (_, Some(None)) => {}
-                (Standing::Ready, None) => {
-                    let key = (seat.last_used, profile);
-                    ready = Some(ready.map_or(key, |known| key.min(known)));
-                }
+                (Standing::Ready, None) => match self.room(profile, class, need) {
+                    Headroom::Now => {
+                        let key = (seat.last_used, profile);
+                        ready = Some(ready.map_or(key, |known| key.min(known)));
+                    }
+                    Headroom::At(at, _) => pause = earlier(pause, at),
+                    Headroom::Full(_) => pause = earlier(pause, self.now + LOOK_AGAIN),
+                },
                 (Standing::Busy, None) => pause = earlier(pause, self.now + LOOK_AGAIN),
                 (Standing::Ready | Standing::Busy, Some(Some(until))) => {
                     pause = earlier(pause, *until);
@@ -150,210 +256,49 @@ impl Pool {
         }
     }
 
-    /// How the profiles stand that can serve a class: the best of them, or the pinned one.
-    fn standing(
+    /// How those stand that can serve a class: the best of them, or the pinned one, while the
+    /// class is in service.
+    pub(super) fn prospect(
         &self,
         provider: &ProviderId,
         class: &LimitClass,
         pin: Option<&ProfileId>,
     ) -> Standing {
-        let Some(pin) = pin else {
-            return self.lane(provider, class).map_or(Standing::Gone, Lane::standing);
+        let best = match pin {
+            None => self.lane(provider, class).map_or(Standing::Gone, Lane::standing),
+            Some(pin) => {
+                let seat = self.seats.get(pin).filter(|seat| seat.provider == *provider);
+                seat.map_or(Standing::Gone, |seat| {
+                    standing(seat, class, self.limit(pin, seat, class))
+                })
+            }
         };
-        let seat = self.seats.get(pin).filter(|seat| seat.provider == *provider);
-        seat.map_or(Standing::Gone, |seat| seat.standing(class))
+        match (best, self.service(provider, class)) {
+            (best, Passage::Free) => best,
+            (Standing::Ready | Standing::Busy, Passage::Full) => Standing::Busy,
+            (Standing::Ready | Standing::Busy, Passage::Shut(until)) => Standing::Back(until),
+            (Standing::Back(at), Passage::Shut(until)) => Standing::Back(at.max(until)),
+            (Standing::Back(at), Passage::Full | Passage::Gone) => Standing::Back(at),
+            (Standing::Gone, _) | (_, Passage::Gone) => Standing::Gone,
+        }
     }
 
-    /// Makes the lane of a class when the class is first asked for.
-    fn open_lane(&mut self, Alternative { provider, class, .. }: &Alternative) {
-        if self.lane(provider, class).is_some() {
-            return;
+    /// Makes the lanes of classes that are asked for the first time.
+    pub(super) fn open_lanes(&mut self, request: &Request) {
+        for wanted in &request.alternatives {
+            if self.lane(&wanted.provider, &wanted.class).is_none() {
+                self.open_lane(wanted);
+            }
         }
+    }
+
+    fn open_lane(&mut self, Alternative { provider, class, .. }: &Alternative) {
         let mut lane = Lane::default();
         for (profile, seat) in &self.seats {
             if seat.provider == *provider {
-                lane.insert(profile, Position::of(seat, class));
+                lane.put(profile, position(seat, class, self.limit(profile, seat, class)));
             }
         }
         self.lanes.entry(provider.clone()).or_default().insert(class.clone(), lane);
-    }
-
-    pub(super) fn lane(&self, provider: &ProviderId, class: &LimitClass) -> Option<&Lane> {
-        self.lanes.get(provider)?.get(class)
-    }
-
-    fn list(
-        &mut self,
-        ticket: Ticket,
-        request: Request,
-        since: Timestamp,
-        alternative: usize,
-    ) -> Option<Refusal> {
-        let Alternative { provider, class, pin } = request.alternatives[alternative].clone();
-        let key = ListKey { provider, class, pin };
-        let throttle = self.throttle(&key);
-        let entered = self.leases_issued;
-        let place = Place::Listed { key, alternative };
-        self.enter(ticket, Waiter { request, place, since, throttle, entered })
-    }
-
-    fn park(
-        &mut self,
-        ticket: Ticket,
-        request: Request,
-        since: Timestamp,
-        until: Timestamp,
-    ) -> Option<Refusal> {
-        // Later than now in any case, so that looking again always makes progress.
-        let until = until.max(self.now + TimeDelta::milliseconds(1));
-        let (throttle, entered) = (Throttle::Cooldown, self.leases_issued);
-        let place = Place::Parked(until);
-        self.enter(ticket, Waiter { request, place, since, throttle, entered })
-    }
-
-    fn enter(&mut self, ticket: Ticket, waiter: Waiter) -> Option<Refusal> {
-        if self.waiters.len() >= self.queue_limit {
-            return Some(Refusal::QueueFull);
-        }
-        match &waiter.place {
-            Place::Listed { key, .. } => {
-                let lane = self.lane(&key.provider, &key.class).map(Lane::standing);
-                let list = self.lists.entry(key.clone()).or_default();
-                list.push(&waiter.request.agent, ticket, waiter.entered);
-                if matches!(lane, Some(Standing::Ready | Standing::Busy)) {
-                    list.expected = None; // It can be served, and has not looked any further.
-                }
-            }
-            Place::Parked(until) => {
-                self.parked.insert((*until, ticket));
-            }
-        }
-        if let Some(deadline) = waiter.request.deadline {
-            self.deadlines.insert((deadline, ticket));
-        }
-        self.waiters.insert(ticket, waiter);
-        None
-    }
-
-    /// Takes a waiter out of wherever it waits.
-    pub(super) fn forget(&mut self, ticket: Ticket) -> Option<Waiter> {
-        let waiter = self.waiters.remove(&ticket)?;
-        match &waiter.place {
-            Place::Listed { key, .. } => {
-                if let Some(list) = self.lists.get_mut(key) {
-                    list.remove(&waiter.request.agent, ticket, waiter.entered);
-                    if list.is_empty() {
-                        self.lists.remove(key);
-                    }
-                }
-            }
-            Place::Parked(until) => {
-                self.parked.remove(&(*until, ticket));
-            }
-        }
-        if let Some(deadline) = waiter.request.deadline {
-            self.deadlines.remove(&(deadline, ticket));
-        }
-        Some(waiter)
-    }
-
-    /// Finds a new place for every request whose pause is over.
-    pub(super) fn unpark(&mut self, out: &mut Vec<Command>) {
-        while let Some(&(at, ticket)) = self.parked.first()
-            && at <= self.now
-        {
-            self.replace(ticket, out);
-        }
-    }
-
-    /// Sends away those whose patience is over.
-    pub(super) fn expire(&mut self, out: &mut Vec<Command>) {
-        while let Some(&(at, ticket)) = self.deadlines.first()
-            && at <= self.now
-        {
-            self.forget(ticket);
-            out.push(Command::Refuse { ticket, refusal: Refusal::TimedOut });
-        }
-    }
-
-    /// After a profile has become worse: lists that nobody can serve now look for alternatives,
-    /// and those that nobody ever will are sent away. A burst of failures moves the return of a
-    /// profile a little with each, which is no reason for a thousand waiters to look again.
-    pub(super) fn reconsider(&mut self, profile: &ProfileId, out: &mut Vec<Command>) {
-        let Some(provider) = self.seats.get(profile).map(|seat| seat.provider.clone()) else {
-            return;
-        };
-        let keys: Vec<_> =
-            self.lists.keys().filter(|key| key.provider == provider).cloned().collect();
-        for key in keys {
-            let back = match self.standing(&key.provider, &key.class, key.pin.as_ref()) {
-                Standing::Ready | Standing::Busy => continue,
-                Standing::Back(at) => Some(at),
-                Standing::Gone => None,
-            };
-            let Some(list) = self.lists.get_mut(&key) else { continue };
-            let known = list.expected.zip(back);
-            if known.is_some_and(|(known, back)| (back - known).abs() < LOOK_AGAIN) {
-                continue;
-            }
-            list.expected = back;
-            let tickets = list.tickets();
-            let throttle = self.throttle(&key);
-            for ticket in tickets {
-                let Some(waiter) = self.waiters.get_mut(&ticket) else { continue };
-                waiter.throttle = throttle;
-                if back.is_none() || waiter.request.alternatives.len() > 1 {
-                    self.replace(ticket, out);
-                }
-            }
-        }
-    }
-
-    fn replace(&mut self, ticket: Ticket, out: &mut Vec<Command>) {
-        let Some(waiter) = self.forget(ticket) else { return };
-        if let Some(refusal) = self.place(ticket, waiter.request, waiter.since, out) {
-            out.push(Command::Refuse { ticket, refusal });
-        }
-    }
-
-    /// What a list waits for.
-    fn throttle(&self, key: &ListKey) -> Throttle {
-        match self.blocker(key) {
-            None => Throttle::Concurrency,
-            Some((Cause::Limit { dimension: Some(dimension), .. }, _)) => {
-                Throttle::Limit(*dimension)
-            }
-            Some(_) => Throttle::Cooldown,
-        }
-    }
-
-    /// What keeps a list waiting; `None` if there is a profile that is merely busy.
-    fn blocker(&self, key: &ListKey) -> Option<(&Cause, Option<Timestamp>)> {
-        let awaited = || self.lane(&key.provider, &key.class)?.awaited();
-        self.seats.get(key.pin.as_ref().or_else(awaited)?)?.held_by(&key.class)
-    }
-
-    /// Who waits for what, most waiters first.
-    #[must_use]
-    pub fn waits(&self) -> Vec<Wait> {
-        let listed = self.lists.iter().map(|(key, list)| {
-            let waiters = list.len();
-            let throttle = self.throttle(key);
-            let (organization, until) = match self.blocker(key) {
-                Some((Cause::Limit { organization, .. }, until)) => (organization.clone(), until),
-                Some((Cause::Billing | Cause::Revoked | Cause::Forbidden, until)) => (None, until),
-                None => (None, None),
-            };
-            Wait { waiters, throttle, organization, until }
-        });
-        let parked = self.parked.first().map(|(until, _)| Wait {
-            waiters: self.parked.len(),
-            throttle: Throttle::Cooldown,
-            organization: None,
-            until: Some(*until),
-        });
-        let mut waits: Vec<_> = listed.chain(parked).collect();
-        waits.sort_by_key(|wait| std::cmp::Reverse(wait.waiters));
-        waits
     }
 }

@@ -3,6 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::Throttle;
 use crate::id::{AgentId, Ticket};
 use crate::limits::Timestamp;
 
@@ -18,6 +19,8 @@ pub(super) struct WaitList {
     pub(super) turn: u64,
     /// When its profiles were thought to be back when its waiters last looked for alternatives.
     pub(super) expected: Option<Timestamp>,
+    /// Until when there is no room for its head, and in which limit.
+    pub(super) sleep: Option<(Timestamp, Throttle)>,
 }
 
 impl WaitList {
@@ -30,14 +33,24 @@ impl WaitList {
 
     /// The next waiter: the oldest of the agent whose turn it is. It gets the lease `turn`.
     pub(super) fn next(&mut self, turn: u64) -> Option<Ticket> {
+        let (agent, ticket) = self.front()?;
+        let agent = agent.clone();
+        (self.last, self.turn) = (Some(agent), turn);
+        Some(ticket)
+    }
+
+    /// The waiter that will be next.
+    pub(super) fn head(&self) -> Option<Ticket> {
+        self.front().map(|(_, ticket)| ticket)
+    }
+
+    fn front(&self) -> Option<(&AgentId, Ticket)> {
         let after = self.last.as_ref().and_then(|last| {
             let later = (std::ops::Bound::Excluded(last), std::ops::Bound::Unbounded);
             self.agents.range::<AgentId, _>(later).next()
         });
         let (agent, tickets) = after.or_else(|| self.agents.first_key_value())?;
-        let (agent, ticket) = (agent.clone(), tickets.first().copied());
-        (self.last, self.turn) = (Some(agent), turn);
-        ticket
+        Some((agent, *tickets.first()?))
     }
 
     /// Removes a waiter that was served or gave up.

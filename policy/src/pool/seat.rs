@@ -2,11 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use chrono::TimeDelta;
+use chrono::{SubsecRound, TimeDelta};
 
 use super::gate::{Cause, Gate, Passage};
+use super::limit::Scope;
 use crate::failure::Failure;
-use crate::id::{LimitClass, OrganizationId, ProviderId};
+use crate::health::{ClassHealth, Health};
+use crate::id::{LimitClass, OrganizationId, ProfileId, ProviderId, WorkspaceId};
 use crate::limits::Timestamp;
 
 /// How long failures keep a profile from being used.
@@ -18,7 +20,7 @@ pub struct Ladders {
     pub billing_first: TimeDelta,
     /// The longest window after a billing failure.
     pub billing_longest: TimeDelta,
-    /// A billing failure is the first again when the last window ended this long ago.
+    /// A billing failure is the first again when the last one is this long ago.
     pub billing_memory: TimeDelta,
 }
 
@@ -33,6 +35,9 @@ impl Default for Ladders {
         }
     }
 }
+
+/// What is kept of a time has milliseconds: one that is to be later is later by one.
+const TICK: TimeDelta = TimeDelta::milliseconds(1);
 
 /// Whether a seat can serve a class of models now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -80,7 +85,7 @@ impl ProfileState {
     }
 }
 
-/// A profile: its places, its health as a whole and for each class of models.
+/// A profile: its places, and its health but for the limits it is under.
 #[derive(Clone, Debug)]
 pub struct Seat {
     /// Whose profile it is.
@@ -89,106 +94,137 @@ pub struct Seat {
     pub slots: u32,
     /// How many it serves.
     pub in_flight: u32,
+    /// Calls from before it joined, under the same name, are none of its own.
+    pub(super) joined_at: Timestamp,
     /// When it was last granted; `None` sorts first, so never used is the oldest.
     pub last_used: Option<Timestamp>,
     /// The organisation behind it, once an answer has named it.
     pub organization: Option<OrganizationId>,
-    whole: Gate,
-    classes: BTreeMap<LimitClass, Gate>,
+    /// The workspace that keeps its prompt cache, once an answer has named it.
+    pub workspace: Option<WorkspaceId>,
+    /// Why it last failed.
+    pub last_error: Option<String>,
+    money: Gate,
+    token: Gate,
+    revoked_at: Option<Timestamp>,
+    /// The classes of models that are forbidden to it, and since when.
+    blocked: BTreeMap<LimitClass, Timestamp>,
     billing_failures: u32,
-    last_billing_end: Option<Timestamp>,
+    last_billing_failure: Option<Timestamp>,
+    cleared_at: Option<Timestamp>,
+    held_at: Option<Timestamp>,
+    released_at: Option<Timestamp>,
 }
 
 impl Seat {
-    /// A profile that has never been used.
+    /// A profile that nothing is known of.
     #[must_use]
-    pub fn new(provider: ProviderId, slots: u32) -> Self {
+    pub const fn new(provider: ProviderId, slots: u32, joined_at: Timestamp) -> Self {
         Self {
             provider,
             slots,
             in_flight: 0,
+            joined_at,
             last_used: None,
             organization: None,
-            whole: Gate::default(),
-            classes: BTreeMap::new(),
+            workspace: None,
+            last_error: None,
+            money: Gate::new(),
+            token: Gate::new(),
+            revoked_at: None,
+            blocked: BTreeMap::new(),
             billing_failures: 0,
-            last_billing_end: None,
+            last_billing_failure: None,
+            cleared_at: None,
+            held_at: None,
+            released_at: None,
         }
     }
 
-    /// Whether it can serve `class` now: the one rule of eligibility.
+    /// Whether it can serve `class` now, whose limit lets through so much: the one rule of
+    /// eligibility.
     #[must_use]
-    pub fn standing(&self, class: &LimitClass) -> Standing {
-        let own = self.classes.get(class).map_or(Passage::Free, Gate::passage);
-        match (self.whole.passage(), own) {
-            (Passage::Gone, _) | (_, Passage::Gone) => Standing::Gone,
-            (Passage::Shut(whole), Passage::Shut(own)) => Standing::Back(whole.max(own)),
-            (Passage::Shut(until), Passage::Free | Passage::Full)
-            | (Passage::Free | Passage::Full, Passage::Shut(until)) => Standing::Back(until),
-            (Passage::Full, _) | (_, Passage::Full) => Standing::Busy,
-            (Passage::Free, Passage::Free) if self.in_flight >= self.slots => Standing::Busy,
-            (Passage::Free, Passage::Free) => Standing::Ready,
+    pub fn standing(&self, class: &LimitClass, limit: Passage) -> Standing {
+        if self.is_held() || self.revoked_at.is_some() || self.blocked.contains_key(class) {
+            return Standing::Gone;
+        }
+        match self.money.passage().and(self.token.passage()).and(limit) {
+            Passage::Gone => Standing::Gone,
+            Passage::Shut(until) => Standing::Back(until),
+            Passage::Full => Standing::Busy,
+            Passage::Free if self.in_flight >= self.slots => Standing::Busy,
+            Passage::Free => Standing::Ready,
         }
     }
 
-    /// What keeps it from serving `class`, other than that its places are taken, and until when.
+    /// What keeps it from serving `class`, other than the limit and that its places are taken.
     #[must_use]
-    pub fn held_by(&self, class: &LimitClass) -> Option<(&Cause, Option<Timestamp>)> {
-        self.whole.held_by().or_else(|| self.classes.get(class)?.held_by())
+    pub fn held_by(&self, class: &LimitClass) -> Option<(Cause, Option<Timestamp>)> {
+        let blocked = || self.blocked.contains_key(class).then_some((Cause::Forbidden, None));
+        let gate = || self.money.held_by().or_else(|| self.token.held_by());
+        self.out_of_use().or_else(blocked).or_else(gate)
     }
 
-    /// Its state in one word.
+    /// What shuts it as a whole, and until when.
     #[must_use]
-    pub fn state(&self) -> ProfileState {
-        match self.whole.shut_by() {
-            Some((Cause::Billing, _)) => return ProfileState::Disabled,
-            Some((Cause::Revoked | Cause::Forbidden, _)) => return ProfileState::Revoked,
-            Some((Cause::Limit { .. }, _)) => return ProfileState::Cooling,
-            None => {}
-        }
-        let mut gates = self.classes.values();
-        if gates.clone().any(|gate| gate.shut_by().is_some()) {
-            ProfileState::Cooling
-        } else if self.whole.is_ramping() || gates.any(Gate::is_ramping) {
-            ProfileState::Probing
-        } else {
-            ProfileState::Ready
-        }
+    pub fn shut_by(&self) -> Option<(Cause, Option<Timestamp>)> {
+        let gate = || self.money.shut_by().or_else(|| self.token.shut_by());
+        self.out_of_use().or_else(gate)
     }
 
-    /// The end of its latest window, over all classes.
-    #[must_use]
-    pub fn cooling_until(&self) -> Option<Timestamp> {
-        self.gates().filter_map(|gate| gate.shut_by()?.1).max()
+    fn out_of_use(&self) -> Option<(Cause, Option<Timestamp>)> {
+        let revoked = || self.revoked_at.map(|_| (Cause::Revoked, None));
+        self.is_held().then_some((Cause::Held, None)).or_else(revoked)
     }
 
-    /// The end of its earliest window: when it wants to be thawed.
+    /// Whether an operator has taken it out of use.
+    #[must_use]
+    pub fn is_held(&self) -> bool {
+        self.held_at.is_some() && self.held_at >= self.released_at
+    }
+
+    /// Whether a class of models is forbidden to it.
+    #[must_use]
+    pub fn is_blocked(&self) -> bool {
+        !self.blocked.is_empty()
+    }
+
+    /// Whether it is back from a window, on trial.
+    #[must_use]
+    pub const fn is_probing(&self) -> bool {
+        self.money.is_ramping() || self.token.is_ramping()
+    }
+
+    /// When it wants to be thawed.
     #[must_use]
     pub fn next_thaw(&self) -> Option<Timestamp> {
-        self.gates().filter_map(|gate| gate.shut_by()?.1).min()
+        let ends = [&self.money, &self.token].map(|gate| gate.shut_by()?.1);
+        ends.into_iter().flatten().min()
     }
 
-    fn gates(&self) -> impl Iterator<Item = &Gate> {
-        self.classes.values().chain([&self.whole])
+    /// What can be seen of its places and gates from outside.
+    pub(super) fn outside(&self) -> (bool, (Passage, bool), (Passage, bool)) {
+        (self.in_flight < self.slots, self.money.outside(), self.token.outside())
+    }
+
+    /// Whose limits it is under.
+    pub(super) fn scope(&self, profile: &ProfileId) -> Scope {
+        Scope::of(profile, self)
     }
 
     /// Takes a place.
-    pub(super) fn take(&mut self, now: Timestamp, class: &LimitClass) {
+    pub(super) fn take(&mut self, now: Timestamp) {
         self.in_flight += 1;
         self.last_used = Some(now);
-        self.whole.enter();
-        if let Some(gate) = self.classes.get_mut(class) {
-            gate.enter();
-        }
+        self.money.enter();
+        self.token.enter();
     }
 
     /// Gives a place back; `succeeded` if the call did.
-    pub(super) fn give_back(&mut self, class: &LimitClass, granted_at: Timestamp, succeeded: bool) {
+    pub(super) fn give_back(&mut self, granted_at: Timestamp, succeeded: bool) {
         self.in_flight = self.in_flight.saturating_sub(1);
-        self.whole.leave(granted_at, succeeded);
-        if let Some(gate) = self.classes.get_mut(class) {
-            gate.leave(granted_at, succeeded);
-        }
+        self.money.leave(granted_at, succeeded);
+        self.token.leave(granted_at, succeeded);
     }
 
     /// Takes a failure of a call granted at `granted_at` into account.
@@ -199,23 +235,27 @@ impl Seat {
         (class, failure): (&LimitClass, &Failure),
         ladders: &Ladders,
     ) {
+        // What was granted before its credential was replaced or its windows were ended is over.
+        let is_old = self.cleared_at.is_some_and(|cleared| granted_at <= cleared);
+        if is_old && !matches!(failure, Failure::Limited { .. }) {
+            return;
+        }
+        if !failure.is_fault() && *failure != Failure::Rejected {
+            self.last_error = Some(failure.label().to_owned());
+        }
         match *failure {
-            Failure::Limited { until, dimension } => {
-                let organization = self.organization.clone();
-                let cause = Cause::Limit { dimension, organization };
-                let gate = self.classes.entry(class.clone()).or_default();
-                match until {
-                    Some(until) => gate.shut(Some(until), cause),
-                    None => gate.climb(now, granted_at, &ladders.cooldown, cause),
-                }
-            }
             Failure::Unfunded { until } => self.unfunded(now, granted_at, until, ladders),
-            Failure::Revoked => self.whole.shut(None, Cause::Revoked),
+            Failure::Unrefreshed { until } => match until {
+                Some(until) => self.token.shut(now, Some(until), Cause::Unrefreshed),
+                None => self.token.climb(now, granted_at, &ladders.cooldown, Cause::Unrefreshed),
+            },
+            Failure::Revoked => self.revoked_at = self.revoked_at.or(Some(now)),
             Failure::Forbidden => {
-                self.classes.entry(class.clone()).or_default().shut(None, Cause::Forbidden);
+                self.blocked.entry(class.clone()).or_insert(now);
             }
-            // The provider's trouble, or the request's: nothing against the profile.
-            Failure::Unsuited
+            // The limit's, the provider's or the request's trouble: nothing against the profile.
+            Failure::Limited { .. }
+            | Failure::Unsuited
             | Failure::Overloaded
             | Failure::Faulty
             | Failure::Network
@@ -233,100 +273,106 @@ impl Seat {
         let stated = stated.filter(|until| *until > now); // A date that is past promises nothing.
         let until = match stated {
             Some(until) => until,
-            None if !self.whole.is_news(granted_at) => return,
+            None if !self.money.is_news(granted_at) => return,
             None => now + self.next_billing_window(now, ladders),
         };
-        self.whole.shut(Some(until), Cause::Billing);
-        self.last_billing_end = self.last_billing_end.max(Some(until));
+        self.money.shut(now, Some(until), Cause::Billing);
+        self.last_billing_failure = Some(now);
     }
 
-    /// Counted from the end of the last window: within it no failure can show that there is
-    /// still no money, and the longest window is as long as the memory.
+    /// The first window again after a long time without a failure. A window as long as that memory
+    /// does not count, as nothing can fail within it.
     fn next_billing_window(&mut self, now: Timestamp, ladders: &Ladders) -> TimeDelta {
-        let is_forgotten =
-            self.last_billing_end.is_none_or(|end| now - end > ladders.billing_memory);
+        let memory = ladders.billing_memory;
+        let known = self.last_billing_failure.zip(self.money.last_end());
+        let since = known.map(|(failed, end)| if end - failed >= memory { end } else { failed });
+        let is_forgotten = since.is_none_or(|since| now - since > memory);
         let failures = if is_forgotten { 0 } else { self.billing_failures };
         self.billing_failures = failures.saturating_add(1);
         let window = ladders.billing_first.checked_mul(1 << failures.min(16));
         window.unwrap_or(TimeDelta::MAX).min(ladders.billing_longest)
     }
 
-    /// Ends the windows that are over.
+    /// Ends the window that is over.
     pub(super) fn thaw(&mut self, now: Timestamp) {
-        self.whole.thaw(now);
-        self.classes.values_mut().for_each(|gate| gate.thaw(now));
+        self.money.thaw(now);
+        self.token.thaw(now);
+    }
+
+    /// Ends every window by hand.
+    pub(super) fn clear(&mut self, now: Timestamp) {
+        self.money.clear();
+        self.token.clear();
+        self.revoked_at = None;
+        self.blocked.clear();
+        (self.billing_failures, self.last_billing_failure) = (0, None);
+        self.last_error = None;
+        // What is kept has milliseconds; a later time here would be later than its own copy.
+        let again = self.cleared_at.map(|at| at + TICK);
+        self.cleared_at = again.max(Some(now.trunc_subsecs(3)));
+    }
+
+    /// An operator takes it out of use, or gives it back; the later word holds, also while the
+    /// clock stands still.
+    pub(super) fn hold(&mut self, now: Timestamp, is_held: bool) {
+        if is_held {
+            self.held_at = self.released_at.max(Some(now));
+        } else {
+            self.released_at = self.held_at.map(|at| at + TICK).max(Some(now));
+        }
+    }
+
+    /// Takes over what is remembered of it, but for its limits.
+    pub(super) fn recall(&mut self, now: Timestamp, health: &Health) {
+        if health.cleared_at > self.cleared_at {
+            self.clear(now);
+            self.cleared_at = health.cleared_at;
+        }
+        // A time to come is another clock's; the order is all that matters.
+        self.last_used = self.last_used.max(health.last_used.min(Some(now)));
+        self.workspace = self.workspace.take().or_else(|| health.workspace.clone());
+        self.last_error = self.last_error.take().or_else(|| health.last_error.clone());
+        self.held_at = self.held_at.max(health.held_at);
+        self.released_at = self.released_at.max(health.released_at);
+        for (class, known) in &health.classes {
+            if let Some(at) = known.blocked_at {
+                self.blocked.entry(class.clone()).or_insert(at);
+            }
+        }
+        if health.last_billing_failure > self.last_billing_failure {
+            self.last_billing_failure = health.last_billing_failure;
+            self.billing_failures = health.billing_error_count;
+        }
+        if let Some(until) = health.cooldown_until {
+            self.token.recall(now, until, health.error_count, Cause::Unrefreshed);
+        }
+        if let Some(until) = health.disabled_until {
+            self.money.recall(now, until, 0, Cause::Billing);
+        }
+        self.revoked_at = self.revoked_at.or(health.revoked_at);
+    }
+
+    /// What is to be remembered of it, but for its limits.
+    pub(super) fn health(&self) -> Health {
+        let blocked = |at: &Timestamp| ClassHealth { blocked_at: Some(*at), ..Default::default() };
+        Health {
+            last_used: self.last_used,
+            organization: self.organization.clone(),
+            workspace: self.workspace.clone(),
+            last_error: self.last_error.clone(),
+            cooldown_until: self.token.last_end(),
+            error_count: self.token.steps(),
+            disabled_until: self.money.last_end(),
+            billing_error_count: self.billing_failures,
+            last_billing_failure: self.last_billing_failure,
+            revoked_at: self.revoked_at,
+            cleared_at: self.cleared_at,
+            held_at: self.held_at,
+            released_at: self.released_at,
+            classes: self.blocked.iter().map(|(class, at)| (class.clone(), blocked(at))).collect(),
+        }
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use chrono::DateTime;
-
-    fn at(hours: i64) -> Timestamp {
-        DateTime::UNIX_EPOCH + TimeDelta::hours(hours)
-    }
-
-    fn fail(seat: &mut Seat, now: Timestamp, failure: Failure) {
-        seat.thaw(now);
-        seat.failed(now, now, (&"opus-4".into(), &failure), &Ladders::default());
-    }
-
-    #[test]
-    fn billing_windows_double_up_to_a_day_and_start_again_after_a_day_without_one() {
-        let mut seat = Seat::new("a".into(), 4);
-        let mut now = at(0);
-        for hours in [5, 10, 20, 24, 24] {
-            fail(&mut seat, now, Failure::Unfunded { until: None });
-            let until = now + TimeDelta::hours(hours);
-            assert_eq!(seat.standing(&"any".into()), Standing::Back(until), "{hours} h");
-            now = until + TimeDelta::seconds(1); // A call takes its time to fail.
-        }
-        now += TimeDelta::hours(24);
-        fail(&mut seat, now, Failure::Unfunded { until: None });
-        assert_eq!(seat.standing(&"any".into()), Standing::Back(now + TimeDelta::hours(5)));
-    }
-
-    #[test]
-    fn a_date_that_is_past_counts_as_none() {
-        let mut seat = Seat::new("a".into(), 4);
-        fail(&mut seat, at(9), Failure::Unfunded { until: Some(at(8)) });
-        assert_eq!(seat.standing(&"any".into()), Standing::Back(at(14)));
-    }
-
-    #[test]
-    fn a_burst_of_billing_failures_counts_once_and_a_stated_date_wins() {
-        let mut seat = Seat::new("a".into(), 4);
-        for _ in 0..64 {
-            let failure = (&"opus-4".into(), &Failure::Unfunded { until: None });
-            seat.failed(at(1), at(0), failure, &Ladders::default());
-        }
-        assert_eq!(seat.standing(&"any".into()), Standing::Back(at(6)));
-        fail(&mut seat, at(2), Failure::Unfunded { until: Some(at(240)) });
-        assert_eq!(seat.standing(&"any".into()), Standing::Back(at(240)));
-        assert_eq!(seat.state(), ProfileState::Disabled);
-    }
-
-    #[test]
-    fn a_limit_is_of_one_class_and_a_revoked_key_of_all() {
-        let mut seat = Seat::new("a".into(), 4);
-        fail(&mut seat, at(0), Failure::Limited { until: Some(at(1)), dimension: None });
-        assert_eq!(seat.standing(&"opus-4".into()), Standing::Back(at(1)));
-        assert_eq!(seat.standing(&"sonnet-4".into()), Standing::Ready);
-        fail(&mut seat, at(0), Failure::Forbidden);
-        assert_eq!(seat.standing(&"opus-4".into()), Standing::Gone);
-        fail(&mut seat, at(0), Failure::Revoked);
-        assert_eq!(seat.standing(&"sonnet-4".into()), Standing::Gone);
-        assert_eq!(seat.state(), ProfileState::Revoked);
-    }
-
-    #[test]
-    fn faults_of_the_provider_do_not_cool_a_profile() {
-        let mut seat = Seat::new("a".into(), 4);
-        for failure in [Failure::Overloaded, Failure::Faulty, Failure::Network, Failure::Rejected] {
-            fail(&mut seat, at(0), failure);
-        }
-        assert_eq!(seat.state(), ProfileState::Ready);
-        assert_eq!(seat.standing(&"opus-4".into()), Standing::Ready);
-    }
-}
+mod tests;

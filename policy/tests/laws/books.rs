@@ -1,114 +1,304 @@
 //! What an observer with pencil and paper knows of the profiles: lists, and a look at every line.
 
-use chrono::{DateTime, TimeDelta};
+use chrono::TimeDelta;
 use polpo_policy::failure::Failure;
-use polpo_policy::id::{LeaseId, LimitClass, ProfileId, ProviderId};
+use polpo_policy::id::{
+    LeaseId, LimitClass, OrganizationId, ProfileId, ProviderId, SessionId, WorkspaceId,
+};
 use polpo_policy::limits::Timestamp;
-use polpo_policy::pool::Verdict;
 use polpo_policy::pool::seat::Standing;
+use polpo_policy::pool::{Alternative, Request, Verdict};
 
-const LADDER_MINUTES: [i64; 4] = [1, 5, 25, 60];
+use crate::record::{Record, Subject, Whose};
+
+const LADDER: [TimeDelta; 4] =
+    [TimeDelta::minutes(1), TimeDelta::minutes(5), TimeDelta::minutes(25), TimeDelta::minutes(60)];
 const BILLING_HOURS: [i64; 4] = [5, 10, 20, 24];
-
-/// What stands against a profile, as a whole or for a class.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Record {
-    /// Nothing before its end; the inner `None` has no end.
-    pub(crate) window: Option<Option<Timestamp>>,
-    /// After a window: the successes since, and the calls that are on trial.
-    pub(crate) trial: Option<(u32, Vec<LeaseId>)>,
-    /// How many windows without a date in a row.
-    pub(crate) rung: usize,
-    last_end: Option<Timestamp>,
-}
-
-impl Record {
-    fn shut(&mut self, until: Option<Timestamp>) {
-        let end = match (self.window, until) {
-            (None, until) => until,
-            (Some(None), _) | (_, None) => None,
-            (Some(Some(known)), Some(until)) => Some(known.max(until)),
-        };
-        self.window = Some(end);
-        self.last_end = end.or(self.last_end);
-        self.trial = None;
-    }
-
-    /// Whether a call granted then knows more than the last window did.
-    fn is_news(&self, granted_at: Timestamp) -> bool {
-        self.last_end.is_none_or(|end| granted_at >= end)
-    }
-
-    fn has_room(&self) -> bool {
-        self.trial.as_ref().is_none_or(|(successes, inside)| inside.len() < 1 << successes)
-    }
-
-    fn end_window(&mut self, now: Timestamp) {
-        if self.window.flatten().is_some_and(|end| end <= now) {
-            (self.window, self.trial) = (None, Some((0, Vec::new())));
-        }
-    }
-
-    fn settle(&mut self, lease: &Lease, succeeded: bool) {
-        if let Some((successes, inside)) = &mut self.trial
-            && let Some(at) = inside.iter().position(|id| *id == lease.id)
-        {
-            inside.remove(at);
-            *successes += u32::from(succeeded);
-            if *successes == 8 {
-                self.trial = None; // 256 at once.
-            }
-        }
-        if succeeded && self.window.is_none() && self.is_news(lease.granted_at) {
-            self.rung = 0;
-        }
-    }
-}
+const BREAKER: [TimeDelta; 6] = [
+    TimeDelta::seconds(1),
+    TimeDelta::seconds(2),
+    TimeDelta::seconds(4),
+    TimeDelta::seconds(8),
+    TimeDelta::seconds(16),
+    TimeDelta::seconds(30),
+];
 
 #[derive(Clone, Debug)]
 pub(crate) struct Profile {
     pub(crate) name: ProfileId,
     pub(crate) provider: ProviderId,
     pub(crate) slots: u32,
-    /// The number of its last grant; none is the oldest.
-    pub(crate) last_grant: Option<u64>,
-    pub(crate) whole: Record,
-    pub(crate) classes: Vec<(LimitClass, Record)>,
-    billing_rung: usize,
-    last_billing_end: Option<Timestamp>,
+    pub(crate) joined_at: Timestamp,
+    /// Never is the oldest.
+    pub(crate) last_used: Option<Timestamp>,
+    pub(crate) organization: Option<OrganizationId>,
+    pub(crate) workspace: Option<WorkspaceId>,
+    pub(crate) is_revoked: bool,
+    pub(crate) forbidden: Vec<LimitClass>,
+    pub(crate) held_at: Option<Timestamp>,
+    pub(crate) released_at: Option<Timestamp>,
+    pub(crate) cleared_at: Option<Timestamp>,
+    pub(crate) billing_failures: usize,
+    pub(crate) last_billing_failure: Option<Timestamp>,
 }
 
 impl Profile {
-    pub(crate) fn class(&mut self, class: &LimitClass) -> &mut Record {
-        let at = self.classes.iter().position(|(it, _)| it == class).unwrap_or_else(|| {
-            self.classes.push((class.clone(), Record::default()));
-            self.classes.len() - 1
+    pub(crate) fn whose(&self) -> Whose {
+        let own = || Whose::Profile(self.name.clone());
+        self.organization.clone().map_or_else(own, Whose::Organization)
+    }
+
+    /// What has a say for a class, but for the provider.
+    fn subjects(&self, class: &LimitClass) -> [Subject; 3] {
+        let (money, token) = (Subject::Money(self.name.clone()), Subject::Token(self.name.clone()));
+        [money, token, Subject::Limit(self.whose(), class.clone())]
+    }
+
+    /// Whether it has the prompt cache of what the other has served.
+    pub(crate) fn shares_cache(&self, other: &Self) -> bool {
+        let is_shared = self.workspace.is_some() && self.workspace == other.workspace;
+        self.name == other.name || is_shared
+    }
+
+    fn is_out_of_use(&self, class: &LimitClass) -> bool {
+        let is_held = self.held_at.is_some() && self.held_at >= self.released_at;
+        is_held || self.is_revoked || self.forbidden.contains(class)
+    }
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Lease {
+    pub(crate) id: LeaseId,
+    pub(crate) profile: ProfileId,
+    pub(crate) provider: ProviderId,
+    pub(crate) class: LimitClass,
+    pub(crate) whose: Whose,
+    pub(crate) granted_at: Timestamp,
+}
+
+impl Lease {
+    fn is_under(&self, subject: &Subject) -> bool {
+        match subject {
+            Subject::Money(profile) | Subject::Token(profile) => self.profile == *profile,
+            Subject::Limit(whose, class) => self.whose == *whose && self.class == *class,
+            Subject::Service(provider, class) => self.provider == *provider && self.class == *class,
+        }
+    }
+}
+
+/// A turn of a conversation that was served.
+#[derive(Clone, Debug)]
+struct Turn {
+    session: SessionId,
+    class: LimitClass,
+    profile: ProfileId,
+    at: Timestamp,
+    has_failed: bool,
+}
+
+/// The profiles and the leases that are out.
+#[derive(Clone, Debug)]
+pub(crate) struct Books {
+    pub(crate) now: Timestamp,
+    pub(crate) profiles: Vec<Profile>,
+    pub(crate) records: Vec<(Subject, Record)>,
+    pub(crate) leases: Vec<Lease>,
+    pub(crate) grants: u64,
+    turns: Vec<Turn>,
+}
+
+impl Books {
+    pub(crate) fn new() -> Self {
+        Self {
+            now: Timestamp::MIN_UTC,
+            profiles: Vec::new(),
+            records: Vec::new(),
+            leases: Vec::new(),
+            grants: 0,
+            turns: Vec::new(),
+        }
+    }
+
+    pub(crate) fn profile(&self, name: &ProfileId) -> Option<&Profile> {
+        self.profiles.iter().find(|profile| profile.name == *name)
+    }
+
+    pub(crate) fn profile_mut(&mut self, name: &ProfileId) -> Option<&mut Profile> {
+        self.profiles.iter_mut().find(|profile| profile.name == *name)
+    }
+
+    pub(crate) fn known(&self, subject: &Subject) -> Record {
+        let found = self.records.iter().find(|(it, _)| it == subject);
+        found.map_or_else(Record::default, |(_, record)| record.clone())
+    }
+
+    pub(crate) fn record(&mut self, subject: &Subject) -> &mut Record {
+        let at = self.records.iter().position(|(it, _)| it == subject).unwrap_or_else(|| {
+            self.records.push((subject.clone(), Record::default()));
+            self.records.len() - 1
         });
-        &mut self.classes[at].1
+        &mut self.records[at].1
     }
 
-    /// The records that have a say for a class.
-    fn records(&self, class: &LimitClass) -> impl Iterator<Item = &Record> {
-        let own = self.classes.iter().filter(move |(it, _)| it == class).map(|(_, record)| record);
-        own.chain([&self.whole])
+    /// Time passes, never backwards; windows end.
+    pub(crate) fn pass(&mut self, now: Timestamp) {
+        self.now = self.now.max(now);
+        for (subject, record) in &mut self.records {
+            record.end_window(self.now, matches!(subject, Subject::Service(..)));
+        }
     }
 
-    fn fail(&mut self, now: Timestamp, lease: &Lease, failure: Failure) {
+    /// The calls in flight of a profile, since it has joined.
+    pub(crate) fn held(&self, name: &ProfileId) -> usize {
+        let own = self.leases.iter().filter(|lease| lease.profile == *name);
+        own.filter(|lease| self.is_current(lease)).count()
+    }
+
+    /// Whether a lease is one of the profile as it is now, not of one that has left.
+    pub(crate) fn is_current(&self, lease: &Lease) -> bool {
+        self.profile(&lease.profile).is_some_and(|it| lease.granted_at > it.joined_at)
+    }
+
+    fn is_full(&self, subject: &Subject) -> bool {
+        let record = self.known(subject);
+        let since = record.trial.map(|(since, _)| since);
+        let inside = self.leases.iter().filter(|lease| lease.is_under(subject));
+        let inside = inside.filter(|lease| since.is_some_and(|since| lease.granted_at > since));
+        inside.count() >= record.width()
+    }
+
+    /// Whether a profile can serve a class, if its provider can.
+    pub(crate) fn standing(&self, profile: &Profile, class: &LimitClass) -> Standing {
+        let subjects = profile.subjects(class);
+        let ends = subjects.iter().filter_map(|it| self.known(it).window);
+        if profile.is_out_of_use(class) {
+            Standing::Gone
+        } else if let Some(end) = ends.map(|(_, end)| end).max() {
+            Standing::Back(end)
+        } else if self.held(&profile.name) >= profile.slots as usize
+            || subjects.iter().any(|subject| self.is_full(subject))
+        {
+            Standing::Busy
+        } else {
+            Standing::Ready
+        }
+    }
+
+    /// Whether a provider can serve a class.
+    pub(crate) fn service(&self, provider: &ProviderId, class: &LimitClass) -> Standing {
+        let subject = Subject::Service(provider.clone(), class.clone());
+        match self.known(&subject).window {
+            Some((_, end)) => Standing::Back(end),
+            None if self.is_full(&subject) => Standing::Busy,
+            None => Standing::Ready,
+        }
+    }
+
+    /// The profiles of a provider that can serve a class now, the one unused for longest first.
+    pub(crate) fn ready(&self, provider: &ProviderId, class: &LimitClass) -> Vec<&Profile> {
+        let able = |it: &&Profile| {
+            it.provider == *provider
+                && self.standing(it, class) == Standing::Ready
+                && self.service(provider, class) == Standing::Ready
+        };
+        let mut ready: Vec<_> = self.profiles.iter().filter(able).collect();
+        ready.sort_by_key(|profile| (profile.last_used, &profile.name));
+        ready
+    }
+
+    /// The profile that served the last turn of a conversation that has not failed, for five minutes.
+    fn home(&self, session: &SessionId, class: &LimitClass) -> Option<&Profile> {
+        let own = |it: &&Turn| it.session == *session && it.class == *class && !it.has_failed;
+        let last = self.turns.iter().rfind(own)?;
+        let is_warm = last.at + TimeDelta::minutes(5) > self.now;
+        self.profile(&last.profile).filter(|_| is_warm)
+    }
+
+    /// Whether a profile has served a turn of a request's conversation.
+    pub(crate) fn has_served(&self, request: &Request, name: &ProfileId) -> bool {
+        let own = self.turns.iter().filter(|it| Some(&it.session) == request.session.as_ref());
+        own.into_iter().any(|turn| turn.profile == *name)
+    }
+
+    /// Where a turn is at home, unless it is pinned.
+    pub(crate) fn home_of(&self, request: &Request, wanted: &Alternative) -> Option<&Profile> {
+        let session = request.session.as_ref().filter(|_| wanted.pin.is_none())?;
+        self.home(session, &wanted.class)
+    }
+
+    /// A grant; two never have the same time.
+    pub(crate) fn grant(
+        &mut self,
+        name: &ProfileId,
+        class: &LimitClass,
+        session: Option<&SessionId>,
+    ) -> LeaseId {
+        self.now += TimeDelta::nanoseconds(1);
+        self.grants += 1;
+        let (id, now) = (LeaseId(self.grants), self.now);
+        let (name, class) = (name.clone(), class.clone());
+        if let Some(session) = session.cloned() {
+            let (class, profile) = (class.clone(), name.clone());
+            self.turns.push(Turn { session, class, profile, at: now, has_failed: false });
+        }
+        let profile = self.profile_mut(&name).expect("it has joined");
+        profile.last_used = Some(now);
+        let (provider, whose) = (profile.provider.clone(), profile.whose());
+        self.leases.push(Lease { id, profile: name, provider, class, whose, granted_at: now });
+        id
+    }
+
+    /// Whether it was a lease.
+    pub(crate) fn settle(&mut self, id: LeaseId, verdict: &Verdict) -> Option<Lease> {
+        let at = self.leases.iter().position(|lease| lease.id == id)?;
+        let lease = self.leases.remove(at);
+        let succeeded = *verdict == Verdict::Success;
+        if let Verdict::Failed(_) = verdict {
+            let turn = self.turns.iter_mut().find(|turn| turn.at == lease.granted_at);
+            turn.into_iter().for_each(|turn| turn.has_failed = true); // It has warmed nothing.
+        }
+        let limit = Subject::Limit(lease.whose.clone(), lease.class.clone());
+        if self.is_current(&lease) {
+            if let Verdict::Failed(failure) = verdict {
+                self.fail(&lease, *failure);
+            }
+            let (money, token) =
+                (Subject::Money(lease.profile.clone()), Subject::Token(lease.profile.clone()));
+            self.record(&money).settle(lease.granted_at, succeeded);
+            self.record(&token).settle(lease.granted_at, succeeded);
+        }
+        self.record(&limit).settle(lease.granted_at, succeeded);
+        self.serve(&lease, verdict);
+        Some(lease)
+    }
+
+    fn fail(&mut self, lease: &Lease, failure: Failure) {
+        let (now, granted_at) = (self.now, lease.granted_at);
+        let Lease { profile, class, whose, .. } = lease;
+        let limit = Subject::Limit(whose.clone(), class.clone());
+        let token = Subject::Token(profile.clone());
+        let cleared_at = self.profile(profile).and_then(|it| it.cleared_at);
+        let is_old = cleared_at.is_some_and(|cleared| granted_at <= cleared);
+        if is_old && !matches!(failure, Failure::Limited { .. }) {
+            return;
+        }
         match failure {
-            Failure::Limited { until: Some(until), .. } => {
-                self.class(&lease.class).shut(Some(until));
-            }
+            Failure::Limited { until: Some(until), .. } => self.record(&limit).shut(now, until),
             Failure::Limited { until: None, .. } => {
-                let record = self.class(&lease.class);
-                if record.is_news(lease.granted_at) {
-                    let minutes = LADDER_MINUTES[record.rung.min(3)];
-                    record.rung += 1;
-                    record.shut(Some(now + TimeDelta::minutes(minutes)));
-                }
+                self.record(&limit).climb(now, granted_at, &LADDER);
             }
-            Failure::Unfunded { until } => self.bill(now, lease, until.filter(|it| *it > now)),
-            Failure::Revoked => self.whole.shut(None),
-            Failure::Forbidden => self.class(&lease.class).shut(None),
+            Failure::Unrefreshed { until: Some(until) } => self.record(&token).shut(now, until),
+            Failure::Unrefreshed { until: None } => {
+                self.record(&token).climb(now, granted_at, &LADDER);
+            }
+            Failure::Unfunded { until } => self.bill(lease, until.filter(|it| *it > now)),
+            Failure::Revoked => {
+                self.profile_mut(profile).expect("it is current").is_revoked = true;
+            }
+            Failure::Forbidden => {
+                let profile = self.profile_mut(profile).expect("it is current");
+                profile.forbidden.push(class.clone());
+            }
             Failure::Unsuited
             | Failure::Overloaded
             | Failure::Faulty
@@ -117,134 +307,51 @@ impl Profile {
         }
     }
 
-    fn bill(&mut self, now: Timestamp, lease: &Lease, stated: Option<Timestamp>) {
-        if stated.is_none() && !self.whole.is_news(lease.granted_at) {
+    fn bill(&mut self, lease: &Lease, stated: Option<Timestamp>) {
+        let (now, subject) = (self.now, Subject::Money(lease.profile.clone()));
+        let record = self.known(&subject);
+        if stated.is_none() && !record.is_news(lease.granted_at) {
             return;
         }
+        let profile = self.profile_mut(&lease.profile).expect("it is current");
         let until = stated.unwrap_or_else(|| {
-            let a_day_ago = now - TimeDelta::hours(24);
-            if self.last_billing_end.is_none_or(|end| end < a_day_ago) {
-                self.billing_rung = 0;
+            let day = TimeDelta::hours(24);
+            // Nothing can fail within a window as long as the memory.
+            let last = profile.last_billing_failure.zip(record.last_end);
+            let last = last.map(|(failed, end)| if end - failed >= day { end } else { failed });
+            if last.is_none_or(|last| now - last > day) {
+                profile.billing_failures = 0;
             }
-            self.billing_rung += 1;
-            now + TimeDelta::hours(BILLING_HOURS[self.billing_rung.min(4) - 1])
+            profile.billing_failures += 1;
+            now + TimeDelta::hours(BILLING_HOURS[profile.billing_failures.min(4) - 1])
         });
-        self.last_billing_end = self.last_billing_end.max(Some(until));
-        self.whole.shut(Some(until));
-    }
-}
-
-#[derive(Clone, Debug)]
-pub(crate) struct Lease {
-    pub(crate) id: LeaseId,
-    pub(crate) profile: ProfileId,
-    pub(crate) class: LimitClass,
-    pub(crate) granted_at: Timestamp,
-}
-
-/// The profiles and the leases that are out.
-#[derive(Clone, Debug)]
-pub(crate) struct Books {
-    pub(crate) now: Timestamp,
-    pub(crate) profiles: Vec<Profile>,
-    pub(crate) leases: Vec<Lease>,
-    pub(crate) grants: u64,
-}
-
-impl Books {
-    pub(crate) fn new() -> Self {
-        Self { now: DateTime::UNIX_EPOCH, profiles: Vec::new(), leases: Vec::new(), grants: 0 }
+        profile.last_billing_failure = Some(now);
+        self.record(&subject).shut(now, until);
     }
 
-    pub(crate) fn profile(&mut self, name: &ProfileId) -> &mut Profile {
-        let found = self.profiles.iter_mut().find(|profile| profile.name == *name);
-        found.expect("it has joined")
-    }
-
-    pub(crate) fn join(&mut self, name: &ProfileId, provider: &ProviderId, slots: u32) {
-        if let Some(known) = self.profiles.iter_mut().find(|profile| profile.name == *name) {
-            known.slots = slots;
-            return;
-        }
-        self.profiles.push(Profile {
-            name: name.clone(),
-            provider: provider.clone(),
-            slots,
-            last_grant: None,
-            whole: Record::default(),
-            classes: Vec::new(),
-            billing_rung: 0,
-            last_billing_end: None,
-        });
-    }
-
-    /// Time passes, never backwards; windows end.
-    pub(crate) fn pass(&mut self, now: Timestamp) {
-        self.now = self.now.max(now);
-        for profile in &mut self.profiles {
-            profile.whole.end_window(self.now);
-            profile.classes.iter_mut().for_each(|(_, record)| record.end_window(self.now));
-        }
-    }
-
-    pub(crate) fn held(&self, name: &ProfileId) -> usize {
-        self.leases.iter().filter(|lease| lease.profile == *name).count()
-    }
-
-    /// Whether a profile can serve a class.
-    pub(crate) fn standing(&self, profile: &Profile, class: &LimitClass) -> Standing {
-        let windows: Vec<_> = profile.records(class).filter_map(|record| record.window).collect();
-        if windows.contains(&None) {
-            Standing::Gone
-        } else if let Some(end) = windows.into_iter().flatten().max() {
-            Standing::Back(end)
-        } else if self.held(&profile.name) >= profile.slots as usize
-            || !profile.records(class).all(Record::has_room)
-        {
-            Standing::Busy
-        } else {
-            Standing::Ready
-        }
-    }
-
-    /// The profiles of a provider that can serve a class now, the one unused for longest first.
-    pub(crate) fn ready(&self, provider: &ProviderId, class: &LimitClass) -> Vec<&Profile> {
-        let mut ready: Vec<_> = self
-            .profiles
-            .iter()
-            .filter(|it| it.provider == *provider && self.standing(it, class) == Standing::Ready)
-            .collect();
-        ready.sort_by_key(|profile| (profile.last_grant, &profile.name));
-        ready
-    }
-
-    /// A grant; two never have the same time.
-    pub(crate) fn grant(&mut self, name: &ProfileId, class: &LimitClass) -> LeaseId {
-        self.now += TimeDelta::nanoseconds(1);
-        self.grants += 1;
-        let (number, id) = (self.grants, LeaseId(self.grants));
-        let profile = self.profile(name);
-        profile.last_grant = Some(number);
-        let own = profile.classes.iter_mut().filter(|(it, _)| it == class);
-        for record in own.map(|(_, record)| record).chain([&mut profile.whole]) {
-            if let Some((_, inside)) = &mut record.trial {
-                inside.push(id);
+    /// What the end of a call says of its provider.
+    fn serve(&mut self, lease: &Lease, verdict: &Verdict) {
+        let (now, granted_at) = (self.now, lease.granted_at);
+        let subject = Subject::Service(lease.provider.clone(), lease.class.clone());
+        let record = self.record(&subject);
+        let is_served = match verdict {
+            Verdict::Failed(Failure::Overloaded | Failure::Faulty) => {
+                record.faults += 1;
+                if record.faults >= 8 {
+                    record.climb(now, granted_at, &BREAKER);
+                }
+                false
             }
+            Verdict::Failed(Failure::Network | Failure::Unrefreshed { .. })
+            | Verdict::Abandoned => false,
+            Verdict::Success | Verdict::Failed(_) => {
+                record.faults = 0;
+                true
+            }
+        };
+        record.settle(granted_at, is_served);
+        if record.faults == 0 && record.window.is_none() && record.trial.is_none() {
+            *record = Record::default();
         }
-        let (profile, class, granted_at) = (name.clone(), class.clone(), self.now);
-        self.leases.push(Lease { id, profile, class, granted_at });
-        id
-    }
-
-    pub(crate) fn settle(&mut self, id: LeaseId, verdict: &Verdict) {
-        let Some(at) = self.leases.iter().position(|lease| lease.id == id) else { return };
-        let (lease, now) = (self.leases.remove(at), self.now);
-        let profile = self.profile(&lease.profile);
-        if let Verdict::Failed(failure) = verdict {
-            profile.fail(now, &lease, *failure);
-        }
-        let succeeded = *verdict == Verdict::Success;
-        profile.whole.settle(&lease, succeeded);
-        profile.class(&lease.class).settle(&lease, succeeded);
     }
 }

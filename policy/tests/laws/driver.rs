@@ -8,12 +8,15 @@ use polpo_policy::pool::{Alternative, Event, Pool, Request, Verdict};
 
 use crate::books::Books;
 use crate::reference::{Answer, Grant};
-use crate::transition::{PROFILES, Transition, after, provider};
+use crate::transition::{PROFILES, Transition, after, provider, reading};
 
 /// A pool, the clock, and whom it owes what.
 pub(crate) struct World {
     pub(crate) pool: Pool,
     pub(crate) clock: Timestamp,
+    /// The clock may step back; this does not.
+    pub(crate) latest: Timestamp,
+    queue_limit: usize,
     pub(crate) tickets: u64,
     pub(crate) waiting: Vec<(Ticket, Request)>,
     pub(crate) leases: Vec<LeaseId>,
@@ -24,16 +27,28 @@ impl World {
         Self {
             pool: Pool::new(queue_limit, Ladders::default()),
             clock: DateTime::UNIX_EPOCH,
+            latest: DateTime::UNIX_EPOCH,
+            queue_limit,
             tickets: 0,
             waiting: Vec::new(),
             leases: Vec::new(),
         }
     }
 
-    /// What a transition means here and now; the clock moves.
+    /// What a transition means here and now; the clock moves, and a restart has happened.
     pub(crate) fn event(&mut self, transition: &Transition) -> Event {
         match transition {
             Transition::Join { profile, slots } => join(PROFILES[*profile], *slots),
+            Transition::Leave { profile } => Event::Left { profile: PROFILES[*profile].into() },
+            Transition::Recall { profile, memory } => Event::Recalled {
+                profile: PROFILES[*profile].into(),
+                health: Box::new(memory.health(self.clock)),
+            },
+            Transition::Clear { profile } => Event::Cleared { profile: PROFILES[*profile].into() },
+            Transition::Hold { profile, is_held } => {
+                let profile = PROFILES[*profile].into();
+                if *is_held { Event::Held { profile } } else { Event::Released { profile } }
+            }
             Transition::Ask(ask) => {
                 self.tickets += 1;
                 let request = ask.request(self.clock);
@@ -43,6 +58,13 @@ impl World {
                 Some((ticket, _)) => Event::Withdrawn { ticket: *ticket },
                 None => Event::Woke,
             },
+            Transition::Answer { which, organization, workspace } => {
+                let reading = reading(*organization, *workspace);
+                match pick(&self.leases, *which) {
+                    Some(lease) => Event::Answered { lease: *lease, reading },
+                    None => Event::Woke,
+                }
+            }
             Transition::Settle { which, ending } => match pick(&self.leases, *which) {
                 Some(lease) => settled(*lease, ending.verdict(self.clock)),
                 None => Event::Woke,
@@ -55,6 +77,34 @@ impl World {
                 self.clock = self.pool.next_deadline().unwrap_or(self.clock).max(self.clock);
                 Event::Woke
             }
+            Transition::Restart => {
+                self.restart();
+                Event::Woke
+            }
+        }
+    }
+
+    /// What the next process is told: the profiles, with what is remembered of them.
+    pub(crate) fn remembered(&self) -> Vec<Event> {
+        let seats = self.pool.seats().map(|(profile, seat)| Event::Joined {
+            profile: profile.clone(),
+            provider: seat.provider.clone(),
+            slots: seat.slots,
+            health: Box::new(self.pool.health(profile).expect("it has joined")),
+        });
+        seats.collect()
+    }
+
+    /// The process ends, with all who wait or are served, and another begins when the clock is
+    /// right.
+    pub(crate) fn restart(&mut self) {
+        self.clock = self.latest;
+        let remembered = self.remembered();
+        self.pool = Pool::new(self.queue_limit, Ladders::default());
+        self.waiting.clear();
+        self.leases.clear();
+        for joined in remembered {
+            self.play(joined);
         }
     }
 
@@ -65,12 +115,24 @@ impl World {
     pub(crate) fn play(&mut self, event: Event) -> Vec<(Request, Answer)> {
         match &event {
             Event::Requested { ticket, request } => self.waiting.push((*ticket, request.clone())),
-            Event::Withdrawn { ticket } => self.waiting.retain(|(it, _)| it != ticket),
             Event::Settled { lease, .. } => self.leases.retain(|it| it != lease),
-            Event::Joined { .. } | Event::Woke => {}
+            Event::Joined { .. }
+            | Event::Left { .. }
+            | Event::Recalled { .. }
+            | Event::Cleared { .. }
+            | Event::Held { .. }
+            | Event::Released { .. }
+            | Event::Answered { .. }
+            | Event::Withdrawn { .. }
+            | Event::Woke => {}
         }
+        let withdrawn = if let Event::Withdrawn { ticket } = &event { Some(*ticket) } else { None };
+        self.latest = self.latest.max(self.clock);
         let commands = self.pool.apply(self.clock, event).into_iter();
-        commands.map(|command| self.note(command.into())).collect()
+        let answers = commands.map(|command| self.note(command.into())).collect();
+        // It may have been answered by what was due before it withdrew.
+        self.waiting.retain(|(ticket, _)| Some(*ticket) != withdrawn);
+        answers
     }
 
     fn note(&mut self, answer: Answer) -> (Request, Answer) {
@@ -89,11 +151,12 @@ fn pick<T>(all: &[T], which: usize) -> Option<&T> {
 }
 
 pub(crate) fn join(profile: &str, slots: u32) -> Event {
-    Event::Joined { profile: profile.into(), provider: provider(profile).into(), slots }
+    let (profile, provider) = (profile.into(), provider(profile).into());
+    Event::Joined { profile, provider, slots, health: Box::default() }
 }
 
 pub(crate) fn settled(lease: LeaseId, verdict: Verdict) -> Event {
-    Event::Settled { lease, verdict, organization: None }
+    Event::Settled { lease, verdict, used: None }
 }
 
 /// A grant, and how things stood just before it.
@@ -104,10 +167,15 @@ pub(crate) struct Decision {
     pub(crate) profile: ProfileId,
     /// How the profile stood for what was wanted.
     pub(crate) standing: Standing,
+    pub(crate) service: Standing,
     pub(crate) held: usize,
     pub(crate) slots: usize,
     /// Everyone who could have served it, the one unused for longest first.
     pub(crate) eligible: Vec<ProfileId>,
+    /// Of the eligible, those that have its cache warm.
+    pub(crate) warm: Vec<ProfileId>,
+    /// Whether it has served an earlier turn.
+    pub(crate) has_served: bool,
 }
 
 /// A world with books. It wakes the pool before each event, so that what an event leads to is
@@ -123,7 +191,13 @@ impl Watched {
     }
 
     pub(crate) fn play(&mut self, transition: &Transition) -> Vec<Decision> {
+        let remembered = self.world.remembered();
         let event = self.world.event(transition);
+        if let Transition::Restart = transition {
+            self.books = Books::new();
+            self.books.pass(self.world.clock);
+            remembered.iter().for_each(|joined| self.books.note(joined));
+        }
         let mut decisions = self.tell(Event::Woke);
         decisions.extend(self.tell(event));
         decisions
@@ -131,12 +205,9 @@ impl Watched {
 
     pub(crate) fn tell(&mut self, event: Event) -> Vec<Decision> {
         self.books.pass(self.world.clock);
-        match &event {
-            Event::Joined { profile, provider, slots } => {
-                self.books.join(profile, provider, *slots);
-            }
-            Event::Settled { lease, verdict, .. } => self.books.settle(*lease, verdict),
-            Event::Requested { .. } | Event::Withdrawn { .. } | Event::Woke => {}
+        self.books.note(&event);
+        if let Event::Settled { lease, verdict, .. } = &event {
+            self.books.settle(*lease, verdict);
         }
         self.books.pass(self.world.clock); // A window may be over as soon as it begins.
         let answers = self.world.play(event).into_iter();
@@ -157,17 +228,34 @@ impl Watched {
                 && request.avoid.get(name).is_none_or(|it| it.is_some_and(|until| until <= now))
         };
         let ready = self.books.ready(&wanted.provider, &wanted.class).into_iter();
-        let eligible = ready.map(|it| it.name.clone()).filter(may).collect();
-        let seat = self.books.profile(&profile).clone();
+        let eligible: Vec<_> = ready.map(|it| it.name.clone()).filter(may).collect();
+        let home = self.books.home_of(&request, &wanted);
+        let warm = eligible.iter().filter(|name| {
+            let shares = |home| self.books.profile(name).is_some_and(|it| it.shares_cache(home));
+            home.is_some_and(shares)
+        });
+        let warm = warm.cloned().collect();
+        let seat = self.books.profile(&profile).expect("it has joined").clone();
         let (standing, held) =
             (self.books.standing(&seat, &wanted.class), self.books.held(&profile));
-        assert_eq!(
-            self.books.grant(&profile, &wanted.class),
-            lease,
-            "leases are numbered in order"
-        );
+        let service = self.books.service(&wanted.provider, &wanted.class);
+        let has_served = self.books.has_served(&request, &profile);
+        let session = request.session.as_ref();
+        let expected = self.books.grant(&profile, &wanted.class, session);
+        assert_eq!(expected, lease, "leases are numbered in order");
         let slots = seat.slots as usize;
-        Decision { request, wanted, profile, standing, held, slots, eligible }
+        Decision {
+            request,
+            wanted,
+            profile,
+            standing,
+            service,
+            held,
+            slots,
+            eligible,
+            warm,
+            has_served,
+        }
     }
 }
 

@@ -26,8 +26,14 @@ struct Patience {
 fn asking(how: fn(Ask) -> Ask, transition: Transition) -> Transition {
     match transition {
         Transition::Ask(ask) => Transition::Ask(how(ask)),
+        Transition::Restart => Transition::Sleep, // It ends all waiting.
         other @ (Transition::Join { .. }
+        | Transition::Leave { .. }
+        | Transition::Recall { .. }
+        | Transition::Clear { .. }
+        | Transition::Hold { .. }
         | Transition::Withdraw { .. }
+        | Transition::Answer { .. }
         | Transition::Settle { .. }
         | Transition::Wait { .. }
         | Transition::Sleep) => other,

@@ -2,14 +2,22 @@
 
 #![expect(clippy::expect_used, reason = "helpers of tests")]
 
+mod affinity;
 mod answers;
 mod books;
+mod choice;
 mod cooldown;
 mod decisions;
 mod driver;
+mod explained;
 mod fairness;
+mod knowledge;
+mod memory;
 mod money;
+mod outage;
+mod record;
 mod reference;
+mod remembered;
 mod transition;
 mod usage;
 

@@ -3,12 +3,13 @@
 
 use chrono::TimeDelta;
 use polpo_policy::failure::Failure;
-use polpo_policy::id::{AgentId, LeaseId, ProfileId, Ticket};
+use polpo_policy::id::{AgentId, LeaseId, ProfileId, ProviderId, Ticket};
 use polpo_policy::limits::Timestamp;
 use polpo_policy::pool::seat::Standing;
 use polpo_policy::pool::{Alternative, Command, Event, Refusal, Request, Verdict};
 
-use crate::books::Books;
+use crate::books::{Books, Profile};
+use crate::choice::{Choice, fits, patience};
 
 /// An answer to a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,7 +28,7 @@ pub(crate) struct Grant {
 impl From<Command> for Answer {
     fn from(command: Command) -> Self {
         match command {
-            Command::Grant { ticket, lease, profile, alternative, waited } => {
+            Command::Grant { ticket, lease, profile, alternative, waited, .. } => {
                 let waited = waited.map(|(_, waited)| waited);
                 Self::Granted { ticket, grant: Grant { lease, profile, alternative }, waited }
             }
@@ -38,8 +39,8 @@ impl From<Command> for Answer {
 
 #[derive(Clone, Debug)]
 enum Place {
-    /// For the alternative of this number.
-    Listed(usize),
+    /// For the alternative of this number, and of whom its conversation is at home with.
+    Listed(usize, Option<ProfileId>),
     Paused(Timestamp),
 }
 
@@ -54,10 +55,23 @@ struct Waiter {
 }
 
 impl Waiter {
-    fn list(&self) -> Option<&Alternative> {
-        match self.place {
-            Place::Listed(alternative) => Some(&self.request.alternatives[alternative]),
+    fn list(&self) -> Option<Alternative> {
+        match &self.place {
+            Place::Listed(number, home) => {
+                let Alternative { provider, class, pin } =
+                    self.request.alternatives[*number].clone();
+                Some(Alternative { provider, class, pin: pin.or_else(|| home.clone()) })
+            }
             Place::Paused(_) => None,
+        }
+    }
+
+    /// When it looks again, if nothing happens before.
+    fn looks_again_at(&self) -> Option<Timestamp> {
+        match self.place {
+            Place::Paused(until) => Some(until),
+            Place::Listed(_, Some(_)) => Some(patience(self.since, &self.request)),
+            Place::Listed(_, None) => None,
         }
     }
 }
@@ -96,12 +110,16 @@ impl Reference {
     pub(crate) fn apply(&mut self, now: Timestamp, event: Event) -> Vec<Answer> {
         self.pass(now);
         match event {
-            Event::Joined { profile, provider, slots } => {
-                self.books.join(&profile, &provider, slots);
-            }
             Event::Requested { ticket, request } => self.place(ticket, request, self.books.now),
             Event::Withdrawn { ticket } => drop(self.remove(ticket)),
             Event::Settled { lease, verdict, .. } => self.settle(lease, &verdict),
+            Event::Joined { .. }
+            | Event::Left { .. }
+            | Event::Recalled { .. }
+            | Event::Cleared { .. }
+            | Event::Held { .. }
+            | Event::Released { .. }
+            | Event::Answered { .. } => self.hear(&event),
             Event::Woke => {}
         }
         self.pass(now);
@@ -110,16 +128,9 @@ impl Reference {
 
     /// When something happens by itself.
     pub(crate) fn next_deadline(&self) -> Option<Timestamp> {
-        let records = self.books.profiles.iter().flat_map(|profile| {
-            profile.classes.iter().map(|(_, record)| record).chain([&profile.whole])
-        });
-        let windows = records.filter_map(|record| record.window.flatten());
+        let windows = self.books.records.iter().filter_map(|(_, it)| Some(it.window?.1));
         let waits = self.waiters.iter().flat_map(|waiter| {
-            let pause = match waiter.place {
-                Place::Paused(until) => Some(until),
-                Place::Listed(_) => None,
-            };
-            [pause, waiter.request.deadline].into_iter().flatten()
+            [waiter.looks_again_at(), waiter.request.deadline].into_iter().flatten()
         });
         windows.chain(waits).min()
     }
@@ -147,10 +158,7 @@ impl Reference {
     }
 
     fn paused(&self) -> impl Iterator<Item = (Timestamp, Ticket)> {
-        self.waiters.iter().filter_map(|waiter| match waiter.place {
-            Place::Paused(until) => Some((until, waiter.ticket)),
-            Place::Listed(_) => None,
-        })
+        self.waiters.iter().filter_map(|waiter| Some((waiter.looks_again_at()?, waiter.ticket)))
     }
 
     /// Serves the list that has waited longest for its turn, and in it the agent whose turn it is.
@@ -160,7 +168,7 @@ impl Reference {
             return false;
         };
         let (_, last) = self.turn(&list);
-        let inside = self.waiters.iter().filter(|waiter| waiter.list() == Some(&list));
+        let inside = self.waiters.iter().filter(|waiter| waiter.list().as_ref() == Some(&list));
         let agents = inside.clone().map(|waiter| &waiter.request.agent);
         let after = agents.clone().filter(|agent| last.as_ref().is_none_or(|last| *agent > last));
         let agent = after.min().or_else(|| agents.min()).cloned();
@@ -171,9 +179,11 @@ impl Reference {
         };
         self.turns.push(Turn { list, number: self.books.grants + 1, agent });
         if let Some(waiter) = self.remove(ticket)
-            && let Place::Listed(alternative) = waiter.place
+            && let Place::Listed(alternative, _) = waiter.place
         {
             let waited = Some(self.books.now - waiter.since);
+            let warm = self.books.warm(&waiter.request, &waiter.request.alternatives[alternative]);
+            let profile = warm.unwrap_or(profile);
             self.grant(ticket, &waiter.request, (alternative, &profile), waited);
         }
         true
@@ -181,7 +191,7 @@ impl Reference {
 
     /// The lists that somebody waits in, in order.
     fn lists(&self) -> Vec<Alternative> {
-        let mut lists: Vec<_> = self.waiters.iter().filter_map(Waiter::list).cloned().collect();
+        let mut lists: Vec<_> = self.waiters.iter().filter_map(Waiter::list).collect();
         lists.sort();
         lists.dedup();
         lists
@@ -189,7 +199,7 @@ impl Reference {
 
     /// When a list had its last turn, and who; one that nobody waits in since then starts anew.
     fn turn(&self, list: &Alternative) -> (u64, Option<AgentId>) {
-        let inside = self.waiters.iter().filter(|waiter| waiter.list() == Some(list));
+        let inside = self.waiters.iter().filter(|waiter| waiter.list().as_ref() == Some(list));
         let opened = inside.map(|waiter| waiter.entered).min().unwrap_or_default();
         let last = self.turns.iter().rfind(|turn| turn.list == *list && turn.number > opened);
         last.map_or((opened, None), |turn| (turn.number, Some(turn.agent.clone())))
@@ -209,61 +219,27 @@ impl Reference {
         (alternative, profile): (usize, &ProfileId),
         waited: Option<TimeDelta>,
     ) {
-        let lease = self.books.grant(profile, &request.alternatives[alternative].class);
+        let class = &request.alternatives[alternative].class;
+        let lease = self.books.grant(profile, class, request.session.as_ref());
         let grant = Grant { lease, profile: profile.clone(), alternative };
         self.answers.push(Answer::Granted { ticket, grant, waited });
     }
 
-    /// Finds a request its place: the first alternative with a healthy profile, else the one
-    /// that is back first.
+    /// Finds a request its place.
     fn place(&mut self, ticket: Ticket, mut request: Request, since: Timestamp) {
         let now = self.books.now;
         request.avoid.retain(|_, until| until.is_none_or(|until| until > now));
-        if let Some(at) = request.not_before.filter(|at| *at > now) {
-            return self.wait(ticket, request, since, Place::Paused(at));
-        }
-        let mut back: Vec<(Timestamp, usize)> = Vec::new();
-        for (number, wanted) in request.alternatives.iter().enumerate() {
-            let candidates = || {
-                let all = self.books.profiles.iter();
-                all.filter(|it| it.provider == wanted.provider && fits(wanted, &it.name))
-                    .filter(|it| !matches!(request.avoid.get(&it.name), Some(None)))
-            };
-            let avoided = |name: &ProfileId| request.avoid.get(name).copied().flatten();
-            let ready = self.books.ready(&wanted.provider, &wanted.class);
-            let mut free = ready.iter().filter(|it| fits(wanted, &it.name));
-            if let Some(profile) = free.find(|it| !request.avoid.contains_key(&it.name)) {
-                let profile = profile.name.clone();
+        match self.books.choose(&request, since) {
+            Choice::Grant(number, profile) => {
                 let waited = (since < now).then(|| now - since);
-                return self.grant(ticket, &request, (number, &profile), waited);
+                self.grant(ticket, &request, (number, &profile), waited);
             }
-            let standings = candidates().map(|it| (it, self.books.standing(it, &wanted.class)));
-            // Healthy ones are waited for; where some are avoided, by looking again.
-            let healthy = standings
-                .clone()
-                .filter(|(_, standing)| matches!(standing, Standing::Ready | Standing::Busy));
-            let soonest =
-                healthy.map(|(it, _)| avoided(&it.name).unwrap_or(now + TimeDelta::seconds(1)));
-            if let Some(at) = soonest.min() {
-                let place = match request.avoid.is_empty() {
-                    true => Place::Listed(number),
-                    false => Place::Paused(at),
-                };
-                return self.wait(ticket, request, since, place);
+            Choice::List(number) => self.wait(ticket, request, since, Place::Listed(number, None)),
+            Choice::Home(number, home) => {
+                self.wait(ticket, request, since, Place::Listed(number, Some(home)));
             }
-            let returns = standings.filter_map(|(it, standing)| match standing {
-                Standing::Back(at) => Some(avoided(&it.name).map_or(at, |until| until.max(at))),
-                Standing::Ready | Standing::Busy | Standing::Gone => None,
-            });
-            back.extend(returns.min().map(|at| (at, number)));
-        }
-        match back.into_iter().min() {
-            // In a list it could get a profile that it avoids.
-            Some((at, _)) if !request.avoid.is_empty() => {
-                self.wait(ticket, request, since, Place::Paused(at));
-            }
-            Some((_, number)) => self.wait(ticket, request, since, Place::Listed(number)),
-            None => {
+            Choice::Pause(at) => self.wait(ticket, request, since, Place::Paused(at)),
+            Choice::Refuse => {
                 let refusal = Refusal::NoCredential;
                 self.answers.push(Answer::Refused { ticket, refusal });
             }
@@ -279,11 +255,11 @@ impl Reference {
         let soon = self.books.now + TimeDelta::milliseconds(1);
         let place = match place {
             Place::Paused(until) => Place::Paused(until.max(soon)),
-            listed @ Place::Listed(_) => listed,
+            listed @ Place::Listed(..) => listed,
         };
         let waiter = Waiter { ticket, request, place, since, entered: self.books.grants };
-        if let Some(list) = waiter.list().cloned()
-            && matches!(self.best(&list), Standing::Ready | Standing::Busy)
+        if let Some(list) = waiter.list()
+            && matches!(self.books.best(&list), Standing::Ready | Standing::Busy)
         {
             self.expected.retain(|(it, _)| *it != list);
         }
@@ -304,41 +280,97 @@ impl Reference {
         }
     }
 
-    /// How those that can serve a list stand, the best of them.
-    fn best(&self, wanted: &Alternative) -> Standing {
-        let all = self.books.profiles.iter();
-        let fitting = all.filter(|it| it.provider == wanted.provider && fits(wanted, &it.name));
-        let standings = fitting.map(|profile| self.books.standing(profile, &wanted.class));
-        let rank = |standing: &Standing| match standing {
-            Standing::Ready => (0, None),
-            Standing::Busy => (1, None),
-            Standing::Back(at) => (2, Some(*at)),
-            Standing::Gone => (3, None),
-        };
-        standings.min_by_key(rank).unwrap_or(Standing::Gone)
-    }
-
     fn settle(&mut self, lease: LeaseId, verdict: &Verdict) {
-        let held = self.books.leases.iter().find(|held| held.id == lease);
-        let Some(profile) = held.map(|held| held.profile.clone()) else { return };
-        self.books.settle(lease, verdict);
-        let (Verdict::Failed(failure), provider) = (verdict, self.provider(&profile)) else {
-            return;
-        };
-        if !matches!(failure, Failure::Overloaded | Failure::Faulty | Failure::Network) {
-            self.look_around(&provider);
+        let Some(lease) = self.books.settle(lease, verdict) else { return };
+        let Verdict::Failed(failure) = verdict else { return };
+        let is_in_service = self.books.service(&lease.provider, &lease.class) == Standing::Ready;
+        let is_fault = matches!(failure, Failure::Overloaded | Failure::Faulty | Failure::Network);
+        if !is_fault || !is_in_service {
+            self.look_around(&lease.provider);
         }
     }
 
-    fn provider(&mut self, profile: &ProfileId) -> polpo_policy::id::ProviderId {
-        self.books.profile(profile).provider.clone()
+    /// Something is told of a profile, which may be worse than before.
+    fn hear(&mut self, event: &Event) {
+        match event {
+            Event::Joined { profile, .. }
+            | Event::Left { profile }
+            | Event::Recalled { profile, .. }
+            | Event::Held { profile }
+            | Event::Released { profile } => {
+                let before = self.books.profile(profile).cloned();
+                self.books.note(event);
+                let known = before.or_else(|| self.books.profile(profile).cloned());
+                let Some(known) = known else { return };
+                self.look_around(&known.provider);
+                let words = |it: &Profile| (it.cleared_at, it.released_at);
+                let is_better = match event {
+                    Event::Joined { .. } | Event::Released { .. } => true,
+                    Event::Recalled { .. } => {
+                        self.books.profile(profile).map(words) != Some(words(&known))
+                    }
+                    Event::Left { .. }
+                    | Event::Cleared { .. }
+                    | Event::Held { .. }
+                    | Event::Requested { .. }
+                    | Event::Withdrawn { .. }
+                    | Event::Answered { .. }
+                    | Event::Settled { .. }
+                    | Event::Woke => false,
+                };
+                if is_better {
+                    self.call_back();
+                }
+            }
+            Event::Answered { lease, .. } => {
+                let lease = self.books.leases.iter().find(|it| it.id == *lease).cloned();
+                self.books.note(event);
+                let Some(known) = lease else { return };
+                let now = self.books.leases.iter().find(|it| it.id == known.id);
+                if now.is_some_and(|now| now.whose != known.whose) {
+                    self.look_around(&known.provider);
+                }
+            }
+            Event::Cleared { profile } => {
+                let is_known = self.books.profile(profile).is_some();
+                self.books.note(event);
+                if is_known {
+                    self.call_back();
+                }
+            }
+            Event::Requested { .. }
+            | Event::Withdrawn { .. }
+            | Event::Settled { .. }
+            | Event::Woke => self.books.note(event),
+        }
+    }
+
+    /// Something may be better: who is out of the way, or waits for the soonest of several models,
+    /// looks again.
+    fn call_back(&mut self) {
+        while self.serve_one() {}
+        let looking = self.waiters.iter().filter(|waiter| match waiter.list() {
+            None => true,
+            Some(list) => {
+                let is_second = matches!(waiter.place, Place::Listed(number, _) if number > 0);
+                let is_healthy = matches!(self.books.best(&list), Standing::Ready | Standing::Busy);
+                is_second || (waiter.request.alternatives.len() > 1 && !is_healthy)
+            }
+        });
+        let mut tickets: Vec<_> = looking.map(|waiter| waiter.ticket).collect();
+        tickets.sort();
+        for ticket in tickets {
+            self.books.pass(self.books.now); // Each grant takes a nanosecond.
+            self.look_again(ticket);
+        }
     }
 
     /// Where nobody healthy is left, those with another alternative look around, once for each
-    /// second that the return moves; where nobody ever will be, all do.
-    fn look_around(&mut self, provider: &polpo_policy::id::ProviderId) {
+    /// second that the return moves, and those to whom it is too late; where nobody ever will be,
+    /// all do.
+    fn look_around(&mut self, provider: &ProviderId) {
         for list in self.lists().into_iter().filter(|list| list.provider == *provider) {
-            let back = match self.best(&list) {
+            let back = match self.books.best(&list) {
                 Standing::Ready | Standing::Busy => continue,
                 Standing::Back(at) => Some(at),
                 Standing::Gone => None,
@@ -351,8 +383,11 @@ impl Reference {
             }
             self.expected.retain(|(it, _)| *it != list);
             self.expected.extend(back.map(|at| (list.clone(), at)));
-            let inside = self.waiters.iter().filter(|waiter| waiter.list() == Some(&list));
-            let looking = inside.filter(|it| back.is_none() || it.request.alternatives.len() > 1);
+            let inside = self.waiters.iter().filter(|it| it.list().as_ref() == Some(&list));
+            let looking = inside.filter(|waiter| {
+                let is_too_late = waiter.looks_again_at().is_some_and(|at| back > Some(at));
+                back.is_none() || is_too_late || waiter.request.alternatives.len() > 1
+            });
             let mut tickets: Vec<_> = looking.map(|waiter| waiter.ticket).collect();
             tickets.sort();
             for ticket in tickets {
@@ -360,8 +395,4 @@ impl Reference {
             }
         }
     }
-}
-
-fn fits(wanted: &Alternative, profile: &ProfileId) -> bool {
-    wanted.pin.as_ref().is_none_or(|pin| pin == profile)
 }

@@ -22,7 +22,7 @@ fn burst(pool: &mut Pool, start: Timestamp, window: TimeDelta) -> Vec<Command> {
     for lease in 1..=LEASES {
         let now = start + TimeDelta::microseconds(lease.cast_signed());
         let (lease, verdict) = (LeaseId(lease), limited(now + window));
-        let event = Event::Settled { lease, verdict, organization: None };
+        let event = Event::Settled { lease, verdict, used: None };
         commands.extend(pool.apply(now, event));
     }
     commands
@@ -30,7 +30,12 @@ fn burst(pool: &mut Pool, start: Timestamp, window: TimeDelta) -> Vec<Command> {
 
 fn crowd(slots: u32) -> Pool {
     let mut pool = Pool::new(10_000, Ladders::default());
-    let joined = Event::Joined { profile: "a:1".into(), provider: "a".into(), slots };
+    let joined = Event::Joined {
+        profile: "a:1".into(),
+        provider: "a".into(),
+        slots,
+        health: Box::default(),
+    };
     assert!(pool.apply(DateTime::UNIX_EPOCH, joined).is_empty());
     pool
 }
@@ -49,7 +54,7 @@ fn a_burst_of_limit_failures_before_a_crowd_serves_nobody_and_loses_nobody() {
     }
     assert_eq!(ask(&mut pool, LEASES + 1, &["haiku"]).len(), 1);
     let (lease, verdict) = (LeaseId(LEASES + 1), limited(start + TimeDelta::hours(1)));
-    assert!(pool.apply(start, Event::Settled { lease, verdict, organization: None }).is_empty());
+    assert!(pool.apply(start, Event::Settled { lease, verdict, used: None }).is_empty());
     // Its one place left goes to the first; the others wait for sonnet, as haiku is limited.
     for ticket in 1..=WAITERS {
         let _ = ask(&mut pool, LEASES + 1 + ticket, &["sonnet", "haiku"]);
@@ -67,24 +72,24 @@ fn waiters_look_around_again_when_the_return_has_moved_far() {
     for (ticket, class) in [(1, "sonnet"), (2, "haiku")] {
         assert_eq!(ask(&mut pool, ticket, &[class]).len(), 1);
     }
-    // Haiku is back after 30 s, sonnet after 10: who would take either waits for sonnet.
-    for (number, seconds) in [(2, 30), (1, 10)] {
+    // Haiku is back after 300 s, sonnet after 100: who would take either waits for sonnet.
+    for (number, seconds) in [(2, 300), (1, 100)] {
         let verdict = limited(start + TimeDelta::seconds(seconds));
-        let settled = Event::Settled { lease: LeaseId(number), verdict, organization: None };
+        let settled = Event::Settled { lease: LeaseId(number), verdict, used: None };
         assert!(pool.apply(start, settled).is_empty());
     }
     assert!(ask(&mut pool, 3, &["sonnet", "haiku"]).is_empty());
     assert!(ask(&mut pool, 4, &["sonnet"]).is_empty());
-    // The one that tries sonnet at 10 s finds it limited for an hour.
+    // The one that tries sonnet at 100 s finds it limited for an hour.
     let at = |seconds| start + TimeDelta::seconds(seconds);
-    let tried = pool.apply(at(10), Event::Woke);
+    let tried = pool.apply(at(100), Event::Woke);
     let [Command::Grant { ticket: Ticket(3), lease, alternative: 0, .. }] = tried[..] else {
         panic!("{tried:?}")
     };
     assert!(ask(&mut pool, 5, &["sonnet", "haiku"]).is_empty());
-    let settled = Event::Settled { lease, verdict: limited(at(3600)), organization: None };
-    assert!(pool.apply(at(10), settled).is_empty());
-    let moved = pool.apply(at(30), Event::Woke);
+    let settled = Event::Settled { lease, verdict: limited(at(3600)), used: None };
+    assert!(pool.apply(at(100), settled).is_empty());
+    let moved = pool.apply(at(300), Event::Woke);
     assert!(
         matches!(moved[..], [Command::Grant { ticket: Ticket(5), alternative: 1, .. }]),
         "{moved:?}"

@@ -4,15 +4,26 @@
 
 #[cfg(test)]
 mod burst;
+#[cfg(test)]
+mod changes;
+#[cfg(test)]
+mod ladders;
+#[cfg(test)]
+mod lessons;
+#[cfg(test)]
+mod paced;
 
 use std::collections::BTreeMap;
 
 use chrono::{DateTime, TimeDelta};
 use polpo_policy::failure::Failure;
+use polpo_policy::health::Health;
 use polpo_policy::id::{LeaseId, ProfileId, Ticket};
-use polpo_policy::limits::{Dimension, Timestamp};
-use polpo_policy::pool::seat::{Ladders, ProfileState};
-use polpo_policy::pool::{Alternative, Command, Event, Pool, Refusal, Request, Throttle, Verdict};
+use polpo_policy::limits::{Dimension, Reading, Timestamp};
+use polpo_policy::pool::seat::{Ladders, ProfileState, Standing};
+use polpo_policy::pool::{
+    Alternative, Command, Event, Pool, Refusal, Request, Size, Throttle, Verdict,
+};
 
 /// The pool, and what a naive observer knows of it.
 struct World {
@@ -39,10 +50,43 @@ impl World {
             waited: Vec::new(),
         };
         for &(profile, slots) in profiles {
-            let provider = profile.split_once(':').unwrap().0.into();
-            world.play(Event::Joined { profile: profile.into(), provider, slots });
+            world.join(profile, slots, Box::default());
         }
         world
+    }
+
+    fn join(&mut self, profile: &str, slots: u32, health: Box<Health>) {
+        let provider = profile.split_once(':').unwrap().0.into();
+        self.play(Event::Joined { profile: profile.into(), provider, slots, health });
+    }
+
+    /// The process ends, and another remembers what is to be remembered.
+    fn restart(&mut self) {
+        self.restart_with(|health| health);
+    }
+
+    fn restart_with(&mut self, remembered: impl Fn(Health) -> Health) {
+        let pool = std::mem::replace(&mut self.pool, Pool::new(1000, Ladders::default()));
+        self.held.clear();
+        for (profile, seat) in pool.seats() {
+            let health = remembered(pool.health(profile).unwrap());
+            self.join(profile.as_str(), seat.slots, Box::new(health));
+        }
+    }
+
+    fn standing(&self, profile: &str, class: &str) -> Standing {
+        self.pool.standing(&profile.into(), &class.into())
+    }
+
+    /// The headers of the newest lease's answer tell who answers.
+    fn answer_last(&mut self, organization: &str, workspace: Option<&str>) {
+        let (lease, _) = self.held.last_key_value().unwrap();
+        let reading = Reading {
+            organization: Some(organization.into()),
+            workspace: workspace.map(Into::into),
+            limits: Vec::new(),
+        };
+        self.play(Event::Answered { lease: *lease, reading });
     }
 
     fn play(&mut self, event: Event) {
@@ -69,14 +113,15 @@ impl World {
         ticket
     }
 
+    /// Waits a little longer, as each grant takes a nanosecond.
     fn wait(&mut self, seconds: i64) {
-        self.now += TimeDelta::seconds(seconds);
+        self.now += TimeDelta::seconds(seconds) + TimeDelta::microseconds(1);
         self.play(Event::Woke);
     }
 
     fn settle(&mut self, lease: LeaseId, verdict: Verdict) {
         self.held.remove(&lease);
-        self.play(Event::Settled { lease, verdict, organization: Some("org-7f".into()) });
+        self.play(Event::Settled { lease, verdict, used: None });
     }
 
     /// Ends the oldest lease.
@@ -102,6 +147,8 @@ fn wanting(specs: &[(&str, &str)]) -> Request {
         avoid: BTreeMap::new(),
         not_before: None,
         deadline: None,
+        session: None,
+        size: Size::default(),
     }
 }
 
@@ -141,6 +188,7 @@ fn a_limited_profile_is_passed_over_for_that_class_only() {
 fn when_every_profile_is_limited_the_fallback_model_is_used_and_without_one_it_waits() {
     let mut world = World::new(&[("a:1", 9)]);
     world.ask(sonnet());
+    world.answer_last("org-7f", None);
     world.end(limited(&world, 60));
     world.ask(sonnet());
     assert_eq!(world.pool.queued(), 1);
@@ -172,7 +220,12 @@ fn waiters_with_a_fallback_leave_the_list_when_the_last_profile_is_limited() {
     world.ask(sonnet());
     world.ask(sonnet());
     world.ask(wanting(&[("a", "sonnet"), ("b", "haiku")]));
-    world.play(Event::Joined { profile: "b:1".into(), provider: "b".into(), slots: 1 });
+    world.play(Event::Joined {
+        profile: "b:1".into(),
+        provider: "b".into(),
+        slots: 1,
+        health: Box::default(),
+    });
     world.end(limited(&world, 60));
     assert_eq!(world.granted(), ["a:1", "a:1", "b:1"]);
 }
@@ -181,11 +234,11 @@ fn waiters_with_a_fallback_leave_the_list_when_the_last_profile_is_limited() {
 fn a_thousand_waiters_do_not_storm_a_profile_that_comes_back() {
     let mut world = World::new(&[("a:1", 500)]);
     world.ask(sonnet());
-    world.end(limited(&world, 60));
+    world.end(limited(&world, 90));
     for _ in 0..999 {
         world.ask(sonnet());
     }
-    world.wait(60);
+    world.wait(90);
     let throttle = world.pool.waits()[0].throttle;
     assert_eq!(throttle, Throttle::Limit(Dimension::InputTokens), "the ramp is the limit's");
     let mut widths = vec![world.held.len()];
@@ -200,9 +253,9 @@ fn a_thousand_waiters_do_not_storm_a_profile_that_comes_back() {
 fn a_newcomer_at_the_end_of_a_window_does_not_overtake_those_who_wait() {
     let mut world = World::new(&[("a:1", 9)]);
     world.ask(sonnet());
-    world.end(limited(&world, 60));
+    world.end(limited(&world, 90));
     let waiter = world.ask(sonnet());
-    world.now += TimeDelta::seconds(61);
+    world.now += TimeDelta::seconds(91);
     let newcomer = world.ask(sonnet()); // Before anyone woke the pool.
     assert!(world.answers.contains_key(&waiter) && !world.answers.contains_key(&newcomer));
 }

@@ -207,7 +207,7 @@ fn bad_variables_are_named_and_not_quoted() {
             "{ \"settings\": { \"modelAllowlist\": [\"*sonnet*\"] } }",
             &[("POLPO_MODEL", "claude-opus-4-6")],
         ),
-        told("{}", &[("POE_API_KEY", "a b")]),
+        told(r#"{"providers": {"poe": {}}}"#, &[("POE_API_KEY", "a b")]),
         told("{}", &[("ANTHROPIC_API_KEY", "k"), ("ANTHROPIC_BASE_URL", "http://u:p@host")]),
     ];
     insta::assert_snapshot!(errors.join("\n"));

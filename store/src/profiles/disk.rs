@@ -1,9 +1,11 @@
 //! The profile file on its disk: links followed, private, and replaced in one step.
 
-use std::fs::{self, DirBuilder, File, Metadata, OpenOptions};
+use std::fs::{self, DirBuilder, File, Metadata, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::Duration;
 
 use chrono::Utc;
 
@@ -104,18 +106,43 @@ pub(super) fn make_directory(path: &Path) -> Result<(), Error> {
     made.map_err(io_error(path, "created"))
 }
 
+/// How often a lock that somebody holds is tried again.
+const EVERY: Duration = Duration::from_millis(5);
+
+/// How often before it is given up: 45 s, longer than a login server may take to answer whoever
+/// holds the lock. A process that was stopped would hold it for ever.
+const TRIES: u32 = 9_000;
+
 /// Waits for the lock of that name among those beside `path`. Dropping the file releases it.
 pub(super) fn lock(path: &Path, name: &str) -> Result<File, Error> {
+    let (lock, file) = lock_file(path, name)?;
+    for _ in 0..TRIES {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(TryLockError::WouldBlock) => thread::sleep(EVERY),
+            Err(TryLockError::Error(error)) => return Err(io_error(&lock, "locked")(error)),
+        }
+    }
+    let held = "another process has held the lock for 45 s";
+    Err(io_error(&lock, "locked")(io::Error::new(ErrorKind::TimedOut, held)))
+}
+
+/// Like [`lock`], but does not wait: `None` if somebody else holds it.
+pub(super) fn try_lock(path: &Path, name: &str) -> Result<Option<File>, Error> {
+    let (lock, file) = lock_file(path, name)?;
+    match file.try_lock() {
+        Ok(()) => Ok(Some(file)),
+        Err(TryLockError::WouldBlock) => Ok(None),
+        Err(TryLockError::Error(error)) => Err(io_error(&lock, "locked")(error)),
+    }
+}
+
+fn lock_file(path: &Path, name: &str) -> Result<(PathBuf, File), Error> {
     let lock = directory_of(path).join("locks").join(name);
     make_directory(directory_of(&lock))?;
     let file = OpenOptions::new().write(true).create(true).truncate(false).mode(0o600).open(&lock);
     let file = file.map_err(io_error(&lock, "locked"))?;
-    while let Err(error) = file.lock() {
-        if error.kind() != ErrorKind::Interrupted {
-            return Err(io_error(&lock, "locked")(error));
-        }
-    }
-    Ok(file)
+    Ok((lock, file))
 }
 
 /// Moves a damaged file out of the way, to a name that nothing has.

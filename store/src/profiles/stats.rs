@@ -52,8 +52,9 @@ pub(super) fn kept(time: Timestamp) -> Timestamp {
     DateTime::from_timestamp_millis(time.timestamp_millis()).unwrap_or(time)
 }
 
-/// A health as the file keeps it, so that what is merged has one precision.
-pub(super) fn as_kept(health: &Health) -> Health {
+/// A health as the file keeps it, so that what is merged or compared has one precision.
+#[must_use]
+pub fn as_kept(health: &Health) -> Health {
     let mut stats = Map::new();
     write(&mut stats, health);
     read(&stats)

@@ -189,3 +189,18 @@ fn settings_are_printed_without_the_values_of_their_headers() {
     let printed = format!("{:?}", settings());
     assert!(printed.contains("x-tenant") && !printed.contains("marked"), "{printed}");
 }
+
+#[tokio::test]
+async fn what_a_refusal_quotes_of_the_request_is_not_told() {
+    let secret = "a-header-of-our-own";
+    let token_headers = vec![("x-gate".to_owned(), secret.to_owned())];
+    let settings = OAuthSettings { token_headers, ..settings() };
+    let login = Login::begin(&settings);
+    let code = login.code("a-short-code").unwrap();
+    let words = format!("what is {secret} a-short-code {} client?", login.verifier);
+    let refusal = json!({"error": "invalid_request", "error_description": words});
+    let client = OAuthClient::new(settings, Server::saying(400, &refusal));
+    let error = client.exchange(&login, &code, NOW).await.unwrap_err();
+    let told = "invalid_request: what is [REDACTED] [REDACTED] [REDACTED] client?";
+    assert_eq!(error.to_string(), format!("the login server refused: {told}"));
+}

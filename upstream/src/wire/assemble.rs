@@ -50,6 +50,15 @@ struct Delta<'a> {
     citation: Option<Value>,
 }
 
+/// What a delta adds to what the model says, lent from its event.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Fragment<'a> {
+    /// A piece of the answer.
+    Text(Cow<'a, str>),
+    /// A piece of a thought.
+    Thinking(Cow<'a, str>),
+}
+
 /// A text lent from the event where nothing in it is escaped. A type of its own, because serde
 /// copies what is a `Cow` inside an `Option`.
 #[derive(Deserialize)]
@@ -68,19 +77,24 @@ struct End {
 const MAX_BLOCKS: usize = 10_000;
 
 impl Assembler {
-    /// Takes one event. Events and deltas that we do not know say nothing to us.
+    /// Takes one event, and lends what it says. Events and deltas that we do not know say nothing
+    /// to us.
     ///
     /// # Errors
     /// When a known event is not what it should be.
-    pub fn observe(&mut self, name: &[u8], data: &[u8]) -> Result<(), serde_json::Error> {
+    pub fn observe<'a>(
+        &mut self,
+        name: &[u8],
+        data: &'a [u8],
+    ) -> Result<Option<Fragment<'a>>, serde_json::Error> {
         match name {
             b"message_start" => self.message = serde_json::from_slice::<Start>(data)?.message,
             b"content_block_start" => self.start_block(serde_json::from_slice(data)?),
-            b"content_block_delta" => self.extend_block(serde_json::from_slice(data)?),
+            b"content_block_delta" => return Ok(self.extend_block(serde_json::from_slice(data)?)),
             b"message_delta" => self.end(serde_json::from_slice(data)?),
             _ => {}
         }
-        Ok(())
+        Ok(None)
     }
 
     fn start_block(&mut self, start: BlockStart) {
@@ -94,13 +108,14 @@ impl Assembler {
         self.blocks[start.index] = Block { content: start.content_block, ..fill() };
     }
 
-    fn extend_block(&mut self, BlockDelta { index, delta }: BlockDelta<'_>) {
-        let Some(block) = self.blocks.get_mut(index) else { return };
-        for (key, piece) in [("text", delta.text), ("thinking", delta.thinking)] {
+    fn extend_block<'a>(&mut self, extension: BlockDelta<'a>) -> Option<Fragment<'a>> {
+        let BlockDelta { index, delta } = extension;
+        let block = self.blocks.get_mut(index)?;
+        for (key, piece) in [("text", &delta.text), ("thinking", &delta.thinking)] {
             if let Some(Piece(piece)) = piece
                 && let Some(Value::String(text)) = block.content.get_mut(key)
             {
-                text.push_str(&piece);
+                text.push_str(piece);
             }
         }
         if let (Some(Piece(signature)), Some(content)) =
@@ -119,6 +134,8 @@ impl Assembler {
                 *citations = Value::Array(vec![citation]); // A block may begin with null here.
             }
         }
+        let text = delta.text.map(|Piece(piece)| Fragment::Text(piece));
+        text.or_else(|| delta.thinking.map(|Piece(piece)| Fragment::Thinking(piece)))
     }
 
     fn end(&mut self, end: End) {

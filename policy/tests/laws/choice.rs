@@ -1,0 +1,170 @@
+//! What becomes of a request, chosen from the books as the rules say it.
+
+use chrono::TimeDelta;
+use polpo_policy::id::ProfileId;
+use polpo_policy::limits::Timestamp;
+use polpo_policy::pool::seat::Standing;
+use polpo_policy::pool::{Alternative, Request};
+
+use crate::books::{Books, Profile};
+
+/// How long a turn waits for the profile that has its cache.
+const PATIENCE: TimeDelta = TimeDelta::minutes(1);
+
+/// Until when a turn waits for its home: half of its time is left to find another.
+pub(crate) fn patience(since: Timestamp, request: &Request) -> Timestamp {
+    since + request.deadline.map_or(PATIENCE, |deadline| PATIENCE.min((deadline - since) / 2))
+}
+const SOON: TimeDelta = TimeDelta::seconds(1);
+
+/// What becomes of a request; the number is the one of the alternative.
+pub(crate) enum Choice {
+    Grant(usize, ProfileId),
+    List(usize),
+    Home(usize, ProfileId),
+    Pause(Timestamp),
+    Refuse,
+}
+
+/// What one alternative has to offer.
+enum Offer {
+    Grant(ProfileId),
+    Home(ProfileId),
+    List,
+    Pause(Timestamp),
+    Back(Timestamp),
+    Nothing,
+}
+
+pub(crate) fn fits(wanted: &Alternative, profile: &ProfileId) -> bool {
+    wanted.pin.as_ref().is_none_or(|pin| pin == profile)
+}
+
+impl Books {
+    /// The first alternative with a healthy profile, else the one that is back first.
+    pub(crate) fn choose(&self, request: &Request, since: Timestamp) -> Choice {
+        if let Some(at) = request.not_before.filter(|at| *at > self.now) {
+            return Choice::Pause(at);
+        }
+        let mut back: Vec<(Timestamp, usize)> = Vec::new();
+        for (number, wanted) in request.alternatives.iter().enumerate() {
+            let is_refused = wanted.pin.as_ref().is_some_and(|pin| request.avoid.contains_key(pin));
+            match self.offer(request, wanted, since) {
+                Offer::Grant(profile) => return Choice::Grant(number, profile),
+                Offer::Home(home) => return Choice::Home(number, home),
+                Offer::List => return Choice::List(number),
+                // Rather the next model than one's own profile again, which fails.
+                Offer::Pause(at) if is_refused => back.push((at, number)),
+                Offer::Pause(at) => return Choice::Pause(at),
+                Offer::Back(at) => back.push((at, number)),
+                Offer::Nothing => {}
+            }
+        }
+        match back.into_iter().min() {
+            // In a list it could get a profile that it avoids.
+            Some((at, _)) if !request.avoid.is_empty() => Choice::Pause(at),
+            Some((_, number)) => Choice::List(number),
+            None => Choice::Refuse,
+        }
+    }
+
+    fn offer(&self, request: &Request, wanted: &Alternative, since: Timestamp) -> Offer {
+        if let Some(home) = self.home_of(request, wanted)
+            && let Some(offer) = self.offer_of_home(request, wanted, (home, since))
+        {
+            return offer;
+        }
+        let offer = self.offer_of_any(request, wanted);
+        let is_waiting = matches!(offer, Offer::Grant(_) | Offer::List);
+        match (self.service(&wanted.provider, &wanted.class), offer) {
+            (_, Offer::Nothing) => Offer::Nothing,
+            (Standing::Back(end), Offer::Pause(at) | Offer::Back(at)) => Offer::Back(at.max(end)),
+            (Standing::Back(end), _) => Offer::Back(end),
+            // One finds out whether the provider serves again; a list waits, others look again.
+            (Standing::Busy, _) if is_waiting && request.avoid.is_empty() => Offer::List,
+            (Standing::Busy, _) if is_waiting => Offer::Pause(self.now + SOON),
+            (_, offer) => offer,
+        }
+    }
+
+    /// The offer to a conversation whose cache is warm; `None` if it goes as any other.
+    fn offer_of_home(
+        &self,
+        request: &Request,
+        wanted: &Alternative,
+        (home, since): (&Profile, Timestamp),
+    ) -> Option<Offer> {
+        if let Some(profile) = self.warm(request, wanted) {
+            return Some(Offer::Grant(profile));
+        }
+        let patience = patience(since, request);
+        let mut only = wanted.clone();
+        only.pin = Some(home.name.clone());
+        let is_soon = match self.best(&only) {
+            Standing::Busy => true,
+            Standing::Back(at) => at <= patience,
+            Standing::Ready | Standing::Gone => false,
+        };
+        let is_patient = patience > self.now && !request.avoid.contains_key(&home.name);
+        (is_soon && is_patient).then(|| Offer::Home(home.name.clone()))
+    }
+
+    /// The profile, of those that can serve a turn now, that has its cache.
+    pub(crate) fn warm(&self, request: &Request, wanted: &Alternative) -> Option<ProfileId> {
+        let home = self.home_of(request, wanted)?;
+        let ready = self.ready(&wanted.provider, &wanted.class).into_iter();
+        let mut warm = ready.filter(|it| it.shares_cache(home));
+        let free = warm.find(|it| !request.avoid.contains_key(&it.name));
+        free.map(|profile| profile.name.clone())
+    }
+
+    /// The offer of the profiles, whether or not their provider serves.
+    fn offer_of_any(&self, request: &Request, wanted: &Alternative) -> Offer {
+        let avoided = |it: &Profile| request.avoid.get(&it.name).copied();
+        let fitting = self.profiles.iter().filter(|it| it.provider == wanted.provider);
+        let able = fitting.filter(|it| fits(wanted, &it.name) && avoided(it) != Some(None));
+        let standings = able.map(|it| (it, self.standing(it, &wanted.class)));
+        let ready = standings
+            .clone()
+            .filter(|(it, standing)| *standing == Standing::Ready && avoided(it).is_none());
+        if let Some((profile, _)) = ready.min_by_key(|(it, _)| (it.last_used, &it.name)) {
+            return Offer::Grant(profile.name.clone());
+        }
+        // Healthy ones are waited for; where some are avoided, by looking again.
+        let soon = self.now + SOON;
+        let healthy = standings
+            .clone()
+            .filter(|(_, standing)| matches!(standing, Standing::Ready | Standing::Busy));
+        let soonest = healthy.map(|(it, _)| avoided(it).flatten().unwrap_or(soon)).min();
+        let returns = standings.filter_map(|(it, standing)| match standing {
+            Standing::Back(at) => Some(avoided(it).flatten().map_or(at, |until| until.max(at))),
+            Standing::Ready | Standing::Busy | Standing::Gone => None,
+        });
+        match soonest {
+            Some(_) if request.avoid.is_empty() => Offer::List,
+            Some(at) => Offer::Pause(at),
+            None => returns.min().map_or(Offer::Nothing, Offer::Back),
+        }
+    }
+
+    /// How those that can serve a list stand, the best of them, while their provider serves.
+    pub(crate) fn best(&self, wanted: &Alternative) -> Standing {
+        let all = self.profiles.iter();
+        let fitting = all.filter(|it| it.provider == wanted.provider && fits(wanted, &it.name));
+        let standings = fitting.map(|profile| self.standing(profile, &wanted.class));
+        let rank = |standing: &Standing| match standing {
+            Standing::Ready => (0, None),
+            Standing::Busy => (1, None),
+            Standing::Back(at) => (2, Some(*at)),
+            Standing::Gone => (3, None),
+        };
+        let best = standings.min_by_key(rank).unwrap_or(Standing::Gone);
+        match (best, self.service(&wanted.provider, &wanted.class)) {
+            (Standing::Gone, _) => Standing::Gone,
+            (Standing::Back(at), Standing::Back(end)) => Standing::Back(at.max(end)),
+            (_, Standing::Back(end)) => Standing::Back(end),
+            (Standing::Ready, Standing::Busy) => Standing::Busy,
+            (best, _) => best,
+        }
+    }
+}
