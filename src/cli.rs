@@ -1,10 +1,17 @@
 //! What a user types.
 
+mod auth;
+
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
+
+pub use auth::{
+    AddArgs, AuthCommand, ExplainArgs, ListArgs, LoginArgs, LogoutArgs, Simulation, TendArgs,
+    TestArgs,
+};
 
 /// Runs thousands of Claude agents in parallel over a pool of credentials.
 #[derive(Debug, Parser)]
@@ -26,7 +33,7 @@ pub struct Global {
     /// ./.polpo/polpo.json]
     #[arg(long, global = true, value_name = "FILE")]
     pub config: Option<PathBuf>,
-    /// Where the journal is kept [default: $POLPO_STATE_DIR, ~/.polpo]
+    /// Where journal and stored profiles are kept [default: $POLPO_STATE_DIR, ~/.polpo]
     #[arg(long, global = true, value_name = "DIR")]
     pub state_dir: Option<PathBuf>,
     /// More log messages on stderr; twice for all of them
@@ -86,7 +93,10 @@ pub enum Command {
     Run(Box<RunArgs>),
     /// Serve the simulated Anthropic API on loopback, for tests of any client
     Simulate(SimulateArgs),
-    /// List the models of the catalogue
+    /// Store, show, test and mend the credentials that runs use
+    #[command(subcommand)]
+    Auth(AuthCommand),
+    /// List the models of the catalogue, or say whether those in use can be served
     #[command(subcommand)]
     Models(ModelsCommand),
     /// Show what calls have cost
@@ -159,6 +169,23 @@ pub enum ModelsCommand {
         #[arg(long)]
         json: bool,
     },
+    /// Whether the models of the agents, their fallbacks and escalations can be served now
+    Status(StatusArgs),
+}
+
+/// `polpo models status`.
+#[derive(Clone, Debug, Args)]
+pub struct StatusArgs {
+    /// Exit with 1 if a provider has no credential, with 2 if a profile is cooling, disabled or
+    /// revoked, or expires within 24 hours and cannot be renewed
+    #[arg(long)]
+    pub check: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+    /// Which profiles.
+    #[command(flatten)]
+    pub simulation: Simulation,
 }
 
 /// `polpo cost`.

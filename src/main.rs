@@ -33,7 +33,8 @@ async fn execute(cli: Cli) -> Result<Exit, Stop> {
         Command::Init => commands::init::init(),
         Command::Run(args) => Box::pin(run::run(&cli.global, args)).await,
         Command::Simulate(args) => commands::simulate::simulate(args).await,
-        Command::Models(command) => commands::models::models(command),
+        Command::Auth(command) => Box::pin(commands::auth::auth(&cli.global, command)).await,
+        Command::Models(command) => commands::models::models(&cli.global, command).await,
         Command::Cost(args) => commands::cost::cost(&cli.global, args).await,
         Command::Config(command) => commands::config::config(&cli.global, *command),
         Command::Completions { shell } => {

@@ -1,4 +1,6 @@
-//! `polpo models`: the catalogue.
+//! `polpo models`: the catalogue, and whether what is needed of it can be served.
+
+mod status;
 
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{Cell, CellAlignment, Table};
@@ -6,18 +8,24 @@ use polpo_policy::model::{Catalogue, Lifecycle, ModelInfo};
 use polpo_policy::price::{Nanodollars, Rate};
 use serde_json::json;
 
-use crate::cli::ModelsCommand;
+use crate::cli::{Global, ModelsCommand};
 use crate::exit::{Exit, Stop};
 use crate::out::say;
 
 /// Runs the command.
 ///
 /// # Errors
-/// When it cannot be written as JSON.
-pub fn models(command: &ModelsCommand) -> Result<Exit, Stop> {
-    let ModelsCommand::List { json } = command;
+/// When the profiles cannot be read, or nobody can be told.
+pub async fn models(global: &Global, command: &ModelsCommand) -> Result<Exit, Stop> {
+    match command {
+        ModelsCommand::List { json } => list(*json),
+        ModelsCommand::Status(args) => status::status(global, args).await,
+    }
+}
+
+fn list(json: bool) -> Result<Exit, Stop> {
     let models = Catalogue::get().models();
-    if *json {
+    if json {
         let list: Vec<_> = models.iter().map(as_json).collect();
         say(serde_json::to_string_pretty(&list).map_err(Stop::usage)?)?;
         return Ok(Exit::Success);

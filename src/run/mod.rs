@@ -22,6 +22,7 @@ use tokio::sync::mpsc;
 
 use crate::cli::{Global, RunArgs};
 use crate::config::process_env;
+use crate::control::{self, Handles};
 use crate::exit::{Exit, Stop};
 use crate::roster::Supplied;
 use crate::state::StateDir;
@@ -82,6 +83,7 @@ async fn execute(
         profiles: file,
     };
     let actors = wiring::start(&plan.config, outlets, shared, plan.concurrency);
+    let _control = control::serve(&opened.state, Handles::of(&actors.scheduler));
     let counts = Arc::new(Counts::default());
     let tasks = plan.scan.tasks;
     counts.total.store(tasks.min(args.limit.unwrap_or(u64::MAX)), Ordering::Relaxed);
