@@ -91,6 +91,8 @@ pub enum Command {
     Init,
     /// Run a file of tasks; the same command again continues where it stopped
     Run(Box<RunArgs>),
+    /// Talk to an agent; /help there tells what else can be typed
+    Chat(ChatArgs),
     /// Serve the simulated Anthropic API on loopback, for tests of any client
     Simulate(SimulateArgs),
     /// Store, show, test and mend the credentials that runs use
@@ -147,6 +149,18 @@ pub struct RunArgs {
     /// Print the summary as JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// `polpo chat`.
+#[derive(Clone, Debug, Args)]
+pub struct ChatArgs {
+    /// The agent [default: the first in polpo.json]
+    #[arg(short, long)]
+    pub agent: Option<String>,
+    /// Talk to the simulator, in this process: no key, no network. Takes SCENARIO, else
+    /// ./scenario.json, else the built-in one
+    #[arg(long, value_name = "SCENARIO", num_args = 0..=1, require_equals = true)]
+    pub simulate: Option<Option<PathBuf>>,
 }
 
 /// `polpo simulate`.

@@ -1,8 +1,9 @@
 //! Composition: the only crate that knows everything.
 //!
-//! [`cli`] is what a user types, [`config`] and [`tasks`] what they write, [`run`] and
+//! [`cli`] is what a user types, [`config`] and [`tasks`] what they write, [`run`], [`chat`] and
 //! [`commands`] what is done about it, [`roster`] which profiles there are, [`wiring`] who knows whom.
 
+pub mod chat;
 pub mod cli;
 pub mod commands;
 pub mod config;

@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser};
 use polpo::cli::{Cli, Command};
 use polpo::exit::{Exit, Stop};
-use polpo::{commands, logs, out, run};
+use polpo::{chat, commands, logs, out, run};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
@@ -32,6 +32,7 @@ async fn execute(cli: Cli) -> Result<Exit, Stop> {
     match &cli.command {
         Command::Init => commands::init::init(),
         Command::Run(args) => Box::pin(run::run(&cli.global, args)).await,
+        Command::Chat(args) => Box::pin(chat::chat(&cli.global, args)).await,
         Command::Simulate(args) => commands::simulate::simulate(args).await,
         Command::Auth(command) => Box::pin(commands::auth::auth(&cli.global, command)).await,
         Command::Models(command) => commands::models::models(&cli.global, command).await,

@@ -10,7 +10,8 @@ fn without_a_credential_a_run_says_which_variable_to_set() {
     let world = World::new();
     world.write("tasks.jsonl", tasks(1));
     let ran = world.run(&["run", "tasks.jsonl"]);
-    ran.complained(4, &["anthropic", "ANTHROPIC_API_KEY", "polpo.json", "--simulate"]);
+    let ways = ["ANTHROPIC_API_KEY", "polpo auth add anthropic", "polpo.json", "--simulate"];
+    ran.complained(4, &ways);
     assert!(!world.path("tasks.results.jsonl").exists());
 }
 

@@ -18,12 +18,26 @@ fn help_of_run() {
 }
 
 #[test]
+fn help_of_auth() {
+    let commands =
+        ["add", "login", "list", "test", "explain", "clear", "disable", "enable", "logout"];
+    let texts = commands.map(|command| {
+        let text = help(&["auth", command]);
+        let (own, _) = text.split_once("Options of every command").unwrap();
+        format!("## polpo auth {command}\n\n{own}")
+    });
+    insta::assert_snapshot!(format!("{}\n{}", help(&["auth"]), texts.join("\n")));
+}
+
+#[test]
 fn help_of_each_other_command() {
-    let commands: [&[&str]; 10] = [
+    let commands: [&[&str]; 12] = [
         &["init"],
+        &["chat"],
         &["simulate"],
         &["models"],
         &["models", "list"],
+        &["models", "status"],
         &["cost"],
         &["config"],
         &["config", "validate"],

@@ -9,6 +9,9 @@
     reason = "a helper of a test may fail like a test"
 )]
 
+mod auth;
+#[cfg(test)]
+mod chat;
 mod commands;
 mod credentials;
 mod disk;
@@ -18,10 +21,12 @@ mod gsm8k;
 mod help;
 mod input;
 mod kill;
+mod oauth;
 mod results;
 mod resume;
 mod schema;
 mod sdk;
 mod secrets;
+mod seeds;
 mod server;
 mod support;

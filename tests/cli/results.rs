@@ -3,8 +3,11 @@
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
-use serde_json::Value;
 use serde_json::value::RawValue;
+use serde_json::{Value, json};
+
+use crate::server::scenario;
+use crate::support::World;
 
 /// A line of a results file.
 #[derive(Debug, Deserialize)]
@@ -19,6 +22,7 @@ pub(crate) struct Line {
 pub(crate) struct Polpo {
     cost_usd: Box<RawValue>,
     pub(crate) model: Option<String>,
+    pub(crate) why: Option<String>,
     pub(crate) attempts: u32,
     pub(crate) calls: u32,
     pub(crate) escalated_from: Option<String>,
@@ -86,4 +90,26 @@ fn amounts_are_read_digit_by_digit() {
     assert_eq!(nanodollars("0.004217"), 4_217_000);
     assert_eq!(nanodollars("12"), 12_000_000_000);
     assert_eq!(cost_at(r#"{"total": {"costUsd": 1.000000001}}"#, &["total"]), 1_000_000_001);
+}
+
+#[test]
+fn a_result_says_why_a_fallback_served_it() {
+    let world = World::new();
+    let rule = json!({"fault": "rateLimit", "models": ["claude-opus-4-6"], "skip": 1,
+                      "retryAfterSeconds": 600});
+    world.write("scenario.json", scenario(json!({"faults": {"rules": [rule]}})));
+    let agent = json!({"name": "solver", "model": "claude-opus-4-6",
+                       "fallbacks": ["claude-haiku-4-5"]});
+    world.write("polpo.json", json!({"agents": [agent]}).to_string());
+    world
+        .write("tasks.jsonl", "{\"id\":\"a\",\"prompt\":\"x\"}\n{\"id\":\"b\",\"prompt\":\"y\"}\n");
+    world.run(&["run", "tasks.jsonl", "--simulate", "-q", "-o", "out.jsonl"]).ended(0);
+    let lines = lines(&world.read("out.jsonl"));
+    let mut whys: Vec<_> =
+        lines.into_iter().map(|line| (line.polpo.model, line.polpo.why)).collect();
+    whys.sort();
+    let [(haiku, Some(why)), (opus, None)] = &whys[..] else { panic!("{whys:?}") };
+    assert_eq!(haiku.as_deref(), Some("claude-haiku-4-5-20251001"));
+    assert_eq!(opus.as_deref(), Some("claude-opus-4-6"));
+    assert!(why.starts_with("fallback: claude-opus-4-6: rate_limit until "), "{why}");
 }

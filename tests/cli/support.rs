@@ -102,7 +102,7 @@ fn files_below(directory: &Path) -> Vec<(PathBuf, Vec<u8>)> {
         let path = entry.unwrap().path();
         if path.is_dir() {
             files.extend(files_below(&path));
-        } else {
+        } else if path.is_file() {
             let bytes = std::fs::read(&path).unwrap();
             files.push((path, bytes));
         }

@@ -1,0 +1,35 @@
+//! The end of a chat from outside: it is told to end, or its terminal was closed.
+
+use std::io;
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+
+/// Hears of the end.
+pub(super) struct Ending {
+    terminate: Signal,
+    hangup: Signal,
+    has_come: bool,
+}
+
+impl Ending {
+    /// Begins to listen: from now on the signals do not kill.
+    ///
+    /// # Errors
+    /// When that is not possible.
+    pub(super) fn listen() -> io::Result<Self> {
+        let terminate = signal(SignalKind::terminate())?;
+        let hangup = signal(SignalKind::hangup())?;
+        Ok(Self { terminate, hangup, has_come: false })
+    }
+
+    /// Resolves when the end has come, and from then on at once.
+    pub(super) async fn come(&mut self) {
+        if !self.has_come {
+            tokio::select! {
+                _ = self.terminate.recv() => {}
+                _ = self.hangup.recv() => {}
+            }
+            self.has_come = true;
+        }
+    }
+}
