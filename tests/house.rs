@@ -4,6 +4,8 @@
 
 #[path = "house/scan.rs"]
 mod scan;
+#[path = "house/seeds.rs"]
+mod seeds;
 #[path = "house/workspace.rs"]
 mod workspace;
 

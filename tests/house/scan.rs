@@ -3,8 +3,8 @@
 use std::collections::BTreeSet;
 
 /// The module of each actor and its struct.
-const ACTORS: [(&str, &str); 3] =
-    [("scheduler", "Scheduler"), ("profile", "Profile"), ("agent", "Agent")];
+const ACTORS: [(&str, &str); 4] =
+    [("scheduler", "Scheduler"), ("profile", "Profile"), ("agent", "Agent"), ("keeper", "Keeper")];
 
 /// Whether a crate is `family` or is named after it.
 pub(crate) fn is_of(name: &str, family: &str) -> bool {
