@@ -10,8 +10,9 @@ use polpo_policy::health::Health;
 use polpo_policy::id::{ProfileId, ProviderId};
 use polpo_policy::limits::Timestamp;
 use polpo_store::profiles::{Kind, ProfileFile, Stored};
+use polpo_upstream::oauth::OAuthSettings;
 
-use crate::config::{Config, Env, Found, FoundSecret, OAuthConfig, Secret, resolve_credentials};
+use crate::config::{Config, Env, Found, FoundSecret, Secret, resolve_credentials};
 use crate::exit::Stop;
 
 pub use supplied::Supplied;
@@ -55,7 +56,7 @@ pub enum Means {
     Key(Secret),
     /// The stored token, and how it is renewed, if polpo.json says so. Which token is no part of
     /// it, as each renewal brings another one.
-    Login(Option<OAuthConfig>),
+    Login(Option<OAuthSettings>),
 }
 
 impl Roster {
@@ -99,7 +100,7 @@ impl Roster {
     fn means(
         &mut self,
         stored: Stored,
-        oauth: Option<&OAuthConfig>,
+        oauth: Option<&OAuthSettings>,
         now: Timestamp,
     ) -> Option<Means> {
         if stored.kind == Kind::ApiKey {

@@ -11,16 +11,17 @@ use polpo_agents::token::Vault;
 use polpo_metrics::{Metrics, Surface};
 use polpo_policy::id::ProviderId;
 use polpo_policy::pool::{ProfileReport, Wait};
-use polpo_simulator::{Scenario, Simulator};
+use polpo_simulator::Simulator;
 use polpo_store::journal::Journal;
 
 use crate::cli::{ChatArgs, Global};
 use crate::commands::config::find;
+use crate::commands::keyring::scenario;
 use crate::config::{Accounts, AgentConfig, Config, process_env};
 use crate::control::{self, Handles};
 use crate::exit::Stop;
 use crate::roster::{Supplied, Watch};
-use crate::run::{no_credential, open_journal, pick_agent, read_scenario, unpin};
+use crate::run::{no_credential, open_journal, pick_agent, unpin};
 use crate::state::StateDir;
 use crate::wiring::{self, Actors, Shared};
 
@@ -123,12 +124,7 @@ pub(super) async fn open(global: &Global, args: &ChatArgs) -> Result<Setup, Stop
 
 /// The accounts of the scenario that is named, else of the one that is here, else the built-in ones.
 fn simulated(config: &Config, named: Option<&Path>, state: &StateDir) -> Result<Supplied, Stop> {
-    let here = Path::new("scenario.json");
-    let scenario = match named {
-        Some(path) => read_scenario(path)?,
-        None if here.is_file() => read_scenario(here)?,
-        None => Scenario::default_scenario(),
-    };
+    let scenario = scenario(named)?;
     let own = config.agents.iter().flat_map(|agent| agent.fallbacks.iter().chain([&agent.model]));
     let own = own.map(|spec| spec.provider.clone());
     let providers: BTreeSet<ProviderId> = own.chain(["anthropic".into()]).collect();

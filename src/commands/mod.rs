@@ -4,7 +4,7 @@ pub mod auth;
 pub mod config;
 pub mod cost;
 pub mod init;
-mod keyring;
+pub(crate) mod keyring;
 pub mod models;
 pub mod simulate;
 mod standing;

@@ -2,14 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use polpo_policy::id::ProfileId;
+use polpo_policy::id::{LimitClass, ProfileId};
 use polpo_policy::limits::Timestamp;
+use polpo_policy::pool::gate::Cause;
 
 use super::keyring::Keyring;
 use crate::control::{Answer, Ask, Heard, ProfileStatus, ask_all};
 
 /// The state of a profile whose token is over and cannot be renewed.
 pub(crate) const EXPIRED: &str = "expired";
+
+/// The reason of a profile that a limit has, of at least one class of models.
+const RATE_LIMIT: &str = Cause::Limit(None).label();
 
 /// The states, from good to bad.
 const STATES: [&str; 5] = ["ready", "probing", "cooling", "disabled", "revoked"];
@@ -74,6 +78,17 @@ impl ProfileStatus {
         self.headroom = headroom;
     }
 
+    /// The state for one class of models, and until when: a limit of another class is none of its.
+    pub(crate) fn for_class(&self, class: &LimitClass) -> (&str, Option<Timestamp>) {
+        if self.reason.as_deref() != Some(RATE_LIMIT) {
+            return (&self.state, self.until);
+        }
+        match self.classes.get(class).and_then(|class| class.until) {
+            Some(until) => (&self.state, Some(until)),
+            None => ("ready", None),
+        }
+    }
+
     /// Says that the token is over, unless something worse has been found out.
     fn expire(&mut self) {
         if ["ready", "probing"].contains(&self.state.as_str()) {
@@ -85,6 +100,7 @@ impl ProfileStatus {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::control::ClassStatus;
     use chrono::TimeDelta;
 
     fn status(state: &str, until: i64, in_flight: u32) -> ProfileStatus {
@@ -125,6 +141,17 @@ mod tests {
             };
             assert_eq!((&standing.status, &standing.pids[..]), (&expected, &[1, 2][..]));
         }
+    }
+
+    #[test]
+    fn a_limit_of_one_class_is_none_of_another() {
+        let mut limited = status("cooling", 9, 0);
+        limited.reason = Some("rate_limit".to_owned());
+        limited.classes.insert("sonnet-4".into(), ClassStatus { until: limited.until });
+        assert_eq!(limited.for_class(&"sonnet-4".into()), ("cooling", limited.until));
+        assert_eq!(limited.for_class(&"opus-4".into()), ("ready", None));
+        let unpaid = ProfileStatus { reason: Some("billing".to_owned()), ..limited.clone() };
+        assert_eq!(unpaid.for_class(&"opus-4".into()), ("cooling", limited.until));
     }
 
     #[test]

@@ -172,7 +172,7 @@ fn variable_key(
 }
 
 /// The id of the profile that a key makes: `provider:key-` and the first 8 hex digits of the key's
-/// SHA-256, so that it survives reordering (contract §2).
+/// SHA-256, so that it survives reordering.
 #[must_use]
 pub fn profile_id(provider: &ProviderId, key: &Secret) -> ProfileId {
     let digest = Sha256::digest(key.expose().as_bytes());

@@ -8,6 +8,7 @@ use std::time::Duration;
 use polpo_policy::id::{AgentId, ProviderId};
 use polpo_policy::model::ModelSpec;
 use polpo_policy::price::PriceOverride;
+use polpo_upstream::oauth::OAuthSettings;
 
 use super::allowlist::Allowlist;
 use super::secret::Secret;
@@ -34,7 +35,7 @@ impl Config {
 
     /// How people log in at a provider, if polpo.json says so.
     #[must_use]
-    pub fn oauth(&self, provider: &ProviderId) -> Option<&OAuthConfig> {
+    pub fn oauth(&self, provider: &ProviderId) -> Option<&OAuthSettings> {
         self.providers.get(provider)?.oauth.as_ref()
     }
 }
@@ -48,48 +49,9 @@ pub struct ProviderConfig {
     pub base_url: Option<String>,
     /// Concurrent requests for each of its profiles; `None` = no limit of its own.
     pub max_concurrency: Option<u32>,
-    /// How people log in there.
-    pub oauth: Option<OAuthConfig>,
-}
-
-/// How people log in at a provider. Its URLs are https, or http on this machine.
-#[derive(Clone, PartialEq, Eq)]
-pub struct OAuthConfig {
-    /// The id under which the service knows this client.
-    pub client_id: String,
-    /// Where the browser is sent; it may have a query already.
-    pub authorize_url: String,
-    /// Where codes and refresh tokens are exchanged.
-    pub token_url: String,
-    /// Where the browser comes back to.
-    pub redirect_uri: String,
-    /// What is asked for.
-    pub scopes: Vec<String>,
-    /// Headers of the requests to `token_url`: names in lower case, each once.
-    pub token_headers: Vec<(String, String)>,
-    /// Headers of the calls that a token signs: names in lower case, each once.
-    pub call_headers: Vec<(String, String)>,
-    /// Where it is asked whom a token belongs to.
-    pub profile_url: Option<String>,
-}
-
-// The value of a header may be a secret.
-impl fmt::Debug for OAuthConfig {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let names = |headers: &[(String, String)]| -> Vec<String> {
-            headers.iter().map(|(name, _)| name.clone()).collect()
-        };
-        f.debug_struct("OAuthConfig")
-            .field("client_id", &self.client_id)
-            .field("authorize_url", &self.authorize_url)
-            .field("token_url", &self.token_url)
-            .field("redirect_uri", &self.redirect_uri)
-            .field("scopes", &self.scopes)
-            .field("token_headers", &names(&self.token_headers))
-            .field("call_headers", &names(&self.call_headers))
-            .field("profile_url", &self.profile_url)
-            .finish()
-    }
+    /// How people log in there. Its URLs are https, or http on this machine; names of headers are in
+    /// lower case, each once.
+    pub oauth: Option<OAuthSettings>,
 }
 
 /// One agent.

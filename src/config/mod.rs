@@ -40,8 +40,8 @@ pub use credentials::{
 };
 pub use discover::{Search, discover};
 pub use effective::{
-    AgentConfig, BillingDisable, Config, JournalConfig, OAuthConfig, ProviderConfig, RetryConfig,
-    Settings, Synchronous,
+    AgentConfig, BillingDisable, Config, JournalConfig, ProviderConfig, RetryConfig, Settings,
+    Synchronous,
 };
 pub use env::{Env, process_env};
 pub use error::ConfigError;

@@ -1,11 +1,10 @@
-//! From the `oauth` of a provider to [`OAuthConfig`]: URLs, scopes and headers checked.
+//! From the `oauth` of a provider to [`OAuthSettings`]: URLs, scopes and headers checked.
 
 use std::collections::BTreeMap;
 
 use http::{HeaderName, HeaderValue};
 use polpo_upstream::oauth::OAuthSettings;
 
-use super::effective::OAuthConfig;
 use super::error::Fault;
 use super::path::JsonPath;
 use super::schema::OAuth;
@@ -14,25 +13,8 @@ use super::url::{ENDPOINT_ADVICE, endpoint};
 /// Headers that say who calls and how: they are made of the credential and of the request.
 const OWN_HEADERS: [&str; 5] = ["authorization", "x-api-key", "host", "content-length", "cookie"];
 
-impl OAuthConfig {
-    /// The same for whoever signs in.
-    #[must_use]
-    pub fn settings(&self) -> OAuthSettings {
-        OAuthSettings {
-            client_id: self.client_id.clone(),
-            authorize_url: self.authorize_url.clone(),
-            token_url: self.token_url.clone(),
-            redirect_uri: self.redirect_uri.clone(),
-            scopes: self.scopes.clone(),
-            token_headers: self.token_headers.clone(),
-            call_headers: self.call_headers.clone(),
-            profile_url: self.profile_url.clone(),
-        }
-    }
-}
-
 /// Checks how people log in.
-pub(super) fn oauth(given: OAuth, path: &JsonPath) -> Result<OAuthConfig, Fault> {
+pub(super) fn oauth(given: OAuth, path: &JsonPath) -> Result<OAuthSettings, Fault> {
     let url = |key: &str, text: String| {
         endpoint(&text)
             .map_err(|problem| Fault::at(&path.key(key), problem, ENDPOINT_ADVICE))
@@ -43,7 +25,7 @@ pub(super) fn oauth(given: OAuth, path: &JsonPath) -> Result<OAuthConfig, Fault>
         let advice = "write the client id as the service has given it to you";
         return Err(Fault::at(&path.key("clientId"), problem, advice));
     }
-    Ok(OAuthConfig {
+    Ok(OAuthSettings {
         client_id: given.client_id,
         authorize_url: url("authorizeUrl", given.authorize_url)?,
         token_url: url("tokenUrl", given.token_url)?,

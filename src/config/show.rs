@@ -5,7 +5,9 @@ use std::time::Duration;
 use polpo_policy::price::{Nanodollars, PriceOverride, Rate};
 use serde_json::{Map, Value, json};
 
-use super::effective::{AgentConfig, Config, OAuthConfig, ProviderConfig, Settings, Synchronous};
+use polpo_upstream::oauth::OAuthSettings;
+
+use super::effective::{AgentConfig, Config, ProviderConfig, Settings, Synchronous};
 
 /// What stands in the place of a secret.
 const MASK: &str = "********";
@@ -36,7 +38,7 @@ fn provider(provider: &ProviderConfig) -> Value {
     shown.into()
 }
 
-fn oauth(oauth: &OAuthConfig) -> Value {
+fn oauth(oauth: &OAuthSettings) -> Value {
     let mut shown = Map::new();
     shown.insert("clientId".into(), oauth.client_id.as_str().into());
     shown.insert("authorizeUrl".into(), oauth.authorize_url.as_str().into());

@@ -8,11 +8,10 @@ use polpo_agents::token::{TokenKeeper, Vault};
 use polpo_store::profiles::Stored;
 use polpo_upstream::credential::Credential;
 use polpo_upstream::http::HttpTransport;
-use polpo_upstream::oauth::{OAuthClient, split_url};
+use polpo_upstream::oauth::{OAuthClient, OAuthSettings, split_url};
 use polpo_upstream::transport::Transport;
 
 use super::{Means, Member, Roster};
-use crate::config::OAuthConfig;
 use crate::exit::Stop;
 use crate::wiring::Outlet;
 
@@ -68,7 +67,7 @@ impl Supply {
         })
     }
 
-    fn login(&mut self, stored: &Stored, oauth: Option<&OAuthConfig>) -> Result<Signing, Stop> {
+    fn login(&mut self, stored: &Stored, oauth: Option<&OAuthSettings>) -> Result<Signing, Stop> {
         let client = oauth.map(|oauth| self.client(oauth)).transpose()?;
         let headers = oauth.map(|oauth| oauth.call_headers.clone()).unwrap_or_default();
         let keeper = TokenKeeper::new(stored.clone(), client, headers, self.vault.clone())
@@ -76,7 +75,7 @@ impl Supply {
         Ok(Signing::Token(Arc::new(keeper)))
     }
 
-    fn client(&mut self, oauth: &OAuthConfig) -> Result<OAuthClient, Stop> {
+    fn client(&mut self, oauth: &OAuthSettings) -> Result<OAuthClient, Stop> {
         let (origin, _) = split_url(&oauth.token_url).map_err(Stop::usage)?;
         let transport = match self.logins.get(&origin) {
             Some(transport) => transport.clone(),
@@ -86,6 +85,6 @@ impl Supply {
                 transport
             }
         };
-        Ok(OAuthClient::new(oauth.settings(), transport))
+        Ok(OAuthClient::new(oauth.clone(), transport))
     }
 }

@@ -52,7 +52,7 @@ pub(super) async fn login(global: &Global, args: &LoginArgs) -> Result<Exit, Sto
     let provider = provider(&keyring, args.provider.as_deref()).await?;
     let Some(simulator) = keyring.simulator.clone() else {
         let config = keyring.config.oauth(&provider).ok_or_else(|| unconfigured(&provider))?;
-        return log_in(&keyring, &provider, config.settings()).await;
+        return log_in(&keyring, &provider, config.clone()).await;
     };
     let fault = |error| Stop::usage(format!("the simulator cannot listen on 127.0.0.1: {error}"));
     let listener = TcpListener::bind(("127.0.0.1", 0)).map_err(fault)?;

@@ -126,7 +126,7 @@ fn signing(keyring: &Keyring, entry: &Entry) -> Result<Signing, Stop> {
         EntrySecret::Stored(stored) => stored.clone(),
     };
     let config = keyring.config.oauth(&entry.provider);
-    let client = config.map(|config| client(keyring, config.settings())).transpose()?;
+    let client = config.map(|config| client(keyring, config.clone())).transpose()?;
     let headers = config.map(|config| config.call_headers.clone()).unwrap_or_default();
     let vault = Vault::new(keyring.file.clone(), Clock::wall());
     let keeper = TokenKeeper::new(stored, client, headers, vault).map_err(|it| fault(&it))?;

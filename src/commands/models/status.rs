@@ -28,7 +28,7 @@ struct Row<'a> {
     provider: &'a str,
     /// The only profile that serves it.
     pin: Option<&'a ProfileId>,
-    /// How many of the provider's profiles are in each state.
+    /// How many of the provider's profiles are in each state, for this model.
     profiles: BTreeMap<&'a str, usize>,
     /// When the first of those that rest returns, as far as that is known.
     next_return: Option<Timestamp>,
@@ -72,10 +72,12 @@ pub(super) async fn status(global: &Global, args: &StatusArgs) -> Result<Exit, S
 
 fn row<'a>(spec: &'a ModelSpec, profiles: &[(&Entry, &'a Standing)]) -> Row<'a> {
     let mut states = BTreeMap::new();
+    let mut next_return: Option<Timestamp> = None;
     for (_, standing) in profiles {
-        *states.entry(standing.status.state.as_str()).or_default() += 1;
+        let (state, until) = standing.status.for_class(&spec.limit_class());
+        *states.entry(state).or_default() += 1;
+        next_return = [next_return, until].into_iter().flatten().min();
     }
-    let next_return = profiles.iter().filter_map(|(_, standing)| standing.status.until).min();
     let ModelSpec { model, provider, pin, .. } = spec;
     let (model, provider, pin) = (model.as_str(), provider.as_str(), pin.as_ref());
     Row { model, provider, pin, profiles: states, next_return }
