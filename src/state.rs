@@ -8,7 +8,7 @@ use polpo_store::profiles::ProfileFile;
 use crate::config::Env;
 use crate::exit::Stop;
 
-/// Directories that no state belongs in (facts/polpo.md 1.5).
+/// Directories that no state belongs in.
 const FORBIDDEN: [&str; 8] = ["/etc", "/usr", "/bin", "/sbin", "/lib", "/var/run", "/proc", "/sys"];
 
 /// The state directory, made if it is not there.

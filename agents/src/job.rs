@@ -115,7 +115,7 @@ struct Message<'a> {
 
 impl Question {
     /// The API version whose rules the question fits: sampling parameters are refused by the
-    /// newer one (facts/anthropic-api §0).
+    /// newer one.
     #[must_use]
     pub fn version(&self) -> &'static str {
         let samples = ["temperature", "top_p", "top_k"];

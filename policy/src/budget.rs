@@ -17,7 +17,7 @@ pub struct Estimate {
 }
 
 /// Tokens that upstream adds of its own, such as the hidden system prompt of tool use: 804 at
-/// the most (facts/anthropic-api §9).
+/// the most.
 const HIDDEN_TOKENS: u64 = 1000;
 
 /// Bytes of JSON for a token, at the least: English has four and more, dense digits and

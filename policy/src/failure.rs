@@ -88,7 +88,7 @@ pub struct Evidence<'a> {
 }
 
 /// Classifies an error answer by status, `error.type`, `error_code` and the beginning of the
-/// message, in this order of trust (facts/anthropic-api §5).
+/// message, in this order of trust.
 #[must_use]
 pub fn classify(now: Timestamp, evidence: &Evidence<'_>) -> Failure {
     match evidence.status {
@@ -156,7 +156,7 @@ pub fn status_of(kind: &str) -> u16 {
     }
 }
 
-/// Beginnings of the messages of a 400 that is about money (§5.1).
+/// Beginnings of the messages of a 400 that is about money.
 const MONEY_400: [&str; 4] = [
     "Your credit balance is too low",
     "You have reached your specified API usage limits",
@@ -164,7 +164,7 @@ const MONEY_400: [&str; 4] = [
     "Third-party apps now draw from your extra usage",
 ];
 
-/// Words of a 403 that is about the credential itself (§5.2); "token" alone would also be a word of
+/// Words of a 403 that is about the credential itself; "token" alone would also be a word of
 /// messages about tokens to read and write.
 const NAMES_KEY_403: [&str; 4] = ["api key", "api-key", "oauth authentication", "oauth token"];
 

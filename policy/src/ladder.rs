@@ -15,8 +15,8 @@ pub struct RetryPolicy {
 
 impl RetryPolicy {
     /// The model of an attempt, counted from 0: the `escalate_after`-th retry and every later
-    /// one run on `escalate_model`, unless the agent's own model is of that class or above
-    /// (contract §2). `None` when the retries are used up.
+    /// one run on `escalate_model`, unless the agent's own model is of that class or above;
+    /// `None` when the retries are used up.
     #[must_use]
     pub fn model<'a>(&'a self, own: &'a ModelSpec, attempt: u32) -> Option<&'a ModelSpec> {
         if attempt > self.max_retries {

@@ -73,8 +73,7 @@ pub struct Reading {
     pub limits: Vec<LimitReading>,
 }
 
-/// The longest wait believed when it comes as a number of seconds; a date is believed as it is
-/// (facts/polpo.md, decisions).
+/// The longest wait believed when it comes as a number of seconds; a date is believed as it is.
 pub const RETRY_AFTER_CAP: TimeDelta = TimeDelta::seconds(3600);
 
 /// The shortest wait after a limit: "retry-after: 0" has been seen, and would be a busy loop.
@@ -91,7 +90,7 @@ pub struct Hints {
 }
 
 impl Hints {
-    /// Reads the headers of an answer that arrived at `now` (facts/anthropic-api §6 and §7).
+    /// Reads the headers of an answer that arrived at `now`.
     #[must_use]
     pub fn read<'a>(now: Timestamp, header: impl Fn(&str) -> Option<&'a str>) -> Self {
         let limits = Dimension::ALL.into_iter().filter_map(|dimension| {

@@ -112,7 +112,7 @@ fn percent<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<i
 
 impl ModelInfo {
     /// The prices of a call that reads `prompt` tokens: the band is chosen by the whole prompt
-    /// and holds for all of the call (facts/anthropic-api §9).
+    /// and holds for all of the call.
     #[must_use]
     pub fn rates_at(&self, prompt: u64) -> Rates {
         self.bands
@@ -221,7 +221,7 @@ pub enum ModelSpecError {
     },
 }
 
-/// Prefixes of bare names that tell the provider (facts/polpo.md 1.3); the longer ones first,
+/// Prefixes of bare names that tell the provider; the longer ones first,
 /// so that `gpt-oss-` is not taken for `gpt-`.
 const PREFIXES: [(&str, &str); 13] = [
     ("claude-", "anthropic"),
@@ -241,7 +241,7 @@ const PREFIXES: [(&str, &str); 13] = [
 
 impl ModelSpec {
     /// Reads `provider:model`, `provider/model` or a bare name, each with an optional
-    /// `@provider:identifier` (contract §2).
+    /// `@provider:identifier`.
     ///
     /// # Errors
     /// When it is empty, its provider cannot be told, or its pin is no profile or of another

@@ -120,7 +120,7 @@ impl Rates {
     }
 }
 
-/// Ten dollars a thousand searches (facts/models.json), for a million of them.
+/// Ten dollars a thousand searches, for a million of them.
 const WEB_SEARCH: Rate = Rate(10_000_000_000_000);
 
 /// What one call cost, class by class, in the order of [`BillingClass::ALL`].
@@ -158,7 +158,7 @@ pub struct PriceOverride {
 
 impl PriceOverride {
     fn rates(&self, listed: Option<&ModelInfo>) -> Rates {
-        // The API's own multipliers, where there is no list price to take the ratio from (§8).
+        // The API's own multipliers, where there is no list price to take the ratio from.
         let [read, short, long] = listed.map_or([(1, 10), (5, 4), (2, 1)], |info| {
             let base = info.rates.input.0;
             [info.rates.cache_read, info.rates.cache_write_5m, info.rates.cache_write_1h]
@@ -215,7 +215,7 @@ impl PriceList {
             (num, den) = (num * i128::from(fast), den * 100);
         }
         Some(Cost(BillingClass::ALL.map(|class| {
-            // Searches have one price whatever the terms (facts/models.json).
+            // Searches have one price whatever the terms.
             let (num, den) = if class == BillingClass::WebSearch { (1, 1) } else { (num, den) };
             let exact = i128::from(usage.of(class)) * i128::from(rates.of(class).0) * num;
             Nanodollars(round_div(exact, 1_000_000 * den))

@@ -103,8 +103,7 @@ impl AddAssign for Usage {
 
 /// A `usage` object as the API sends it, each field present or not.
 ///
-/// `message_start` and every `message_delta` carry one, each with running totals
-/// (facts/anthropic-api §4): a field that is present replaces what was known, zero included,
+/// `message_start` and every `message_delta` carry one, each with running totals: a field that is present replaces what was known, zero included,
 /// and one that is absent or null says nothing.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]

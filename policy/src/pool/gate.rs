@@ -223,7 +223,7 @@ impl Gate {
     }
 
     /// Shuts for the next step of `ladder`, unless the call was granted before the last window
-    /// ended: then its failure is old news (facts/polpo.md, decisions).
+    /// ended: then its failure is old news.
     pub fn climb(
         &mut self,
         now: Timestamp,

@@ -25,7 +25,7 @@ pub struct Ladders {
 }
 
 impl Default for Ladders {
-    /// 1, 5, 25, 60 minutes; 5, 10, 20, 24 hours (contract §2).
+    /// 1, 5, 25, 60 minutes; 5, 10, 20, 24 hours.
     fn default() -> Self {
         Self {
             cooldown: [1, 5, 25, 60].map(TimeDelta::minutes).to_vec(),

@@ -124,7 +124,7 @@ pub(crate) fn redacted(message: &str) -> String {
     text
 }
 
-/// The types that the API's own clients know (facts/anthropic-api §5).
+/// The types that the API's own clients know.
 const KNOWN: [&str; 9] = [
     "invalid_request_error",
     "authentication_error",
