@@ -246,16 +246,15 @@ impl Pool {
             let mut first: Option<(u64, ListKey, ProfileId)> = None;
             let mut asleep = Vec::new();
             for (key, list) in self.lists.iter().filter(|(_, list)| list.sleep.is_none()) {
+                if first.as_ref().is_some_and(|(turn, ..)| list.turn >= *turn) {
+                    continue; // Another goes before it, whoever could serve it.
+                }
                 match self.candidate(key) {
-                    Candidate::Now(profile)
-                        if first.as_ref().is_none_or(|(turn, ..)| list.turn < *turn) =>
-                    {
-                        first = Some((list.turn, key.clone(), profile));
-                    }
+                    Candidate::Now(profile) => first = Some((list.turn, key.clone(), profile)),
                     Candidate::Later(until, throttle) => {
                         asleep.push((key.clone(), until, throttle));
                     }
-                    Candidate::Now(_) | Candidate::Nobody => {}
+                    Candidate::Nobody => {}
                 }
             }
             for (key, until, throttle) in asleep {
