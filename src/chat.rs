@@ -4,7 +4,6 @@
 
 mod command;
 mod conversation;
-mod ending;
 mod input;
 mod models;
 mod screen;
@@ -18,13 +17,13 @@ use polpo_policy::model::ModelSpec;
 
 use self::command::{Command, ModelCommand};
 use self::conversation::Conversation;
-use self::ending::Ending;
 use self::input::{Entry, Input};
 use self::models::Choice;
 use self::screen::Screen;
 use self::setup::Setup;
 use self::turn::Ended;
 use crate::cli::{ChatArgs, Global};
+use crate::ending::Ending;
 use crate::exit::{Exit, Stop};
 
 /// Runs the command.

@@ -1,6 +1,7 @@
 //! What a user types.
 
 mod auth;
+mod gateway;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -11,6 +12,9 @@ use clap_complete::Shell;
 pub use auth::{
     AddArgs, AuthCommand, ExplainArgs, ListArgs, LoginArgs, LogoutArgs, Simulation, TendArgs,
     TestArgs,
+};
+pub use gateway::{
+    GatewayCommand, KeyAddArgs, KeyCommand, KeyListArgs, KeyRevokeArgs, SimulatedGateway,
 };
 
 /// Runs thousands of Claude agents in parallel over a pool of credentials.
@@ -91,6 +95,11 @@ pub enum Command {
     Init,
     /// Run a file of tasks; the same command again continues where it stopped
     Run(Box<RunArgs>),
+    /// Serve the pool as an Anthropic-compatible endpoint
+    Serve(ServeArgs),
+    /// Say who may use the gateway
+    #[command(subcommand)]
+    Gateway(GatewayCommand),
     /// Talk to an agent; /help there tells what else can be typed
     Chat(ChatArgs),
     /// Serve the simulated Anthropic API on loopback, for tests of any client
@@ -149,6 +158,19 @@ pub struct RunArgs {
     /// Print the summary as JSON
     #[arg(long)]
     pub json: bool,
+}
+
+/// `polpo serve`.
+#[derive(Clone, Debug, Args)]
+pub struct ServeArgs {
+    /// Where to listen; port 0 takes any free one [default: gateway.bind of polpo.json, else
+    /// 127.0.0.1:8787]
+    #[arg(long, value_name = "ADDR")]
+    pub bind: Option<SocketAddr>,
+    /// Serve the simulator, in this process: no key, no network. Takes SCENARIO, else
+    /// ./scenario.json, else the built-in one
+    #[arg(long, value_name = "SCENARIO", num_args = 0..=1, require_equals = true)]
+    pub simulate: Option<Option<PathBuf>>,
 }
 
 /// `polpo chat`.

@@ -7,10 +7,12 @@ use tracing_subscriber::EnvFilter;
 use crate::cli::{Color, Global, LogFormat};
 use crate::config::process_env;
 
-/// Starts logging as the options say.
-pub fn start(global: &Global) {
+/// Starts logging as the options say; a server says more unasked.
+pub fn start(global: &Global, is_server: bool) {
     let level = match (global.quiet, global.verbose) {
         (true, _) => "error",
+        // Whoever runs a server wants to know who came, and what became of the profiles.
+        (false, 0) if is_server => "warn,polpo::access=info,polpo::profile=info",
         (false, 0) => "warn",
         (false, 1) => "warn,polpo=info,polpo_agents=debug,polpo_store=info",
         // Whatever is logged, nothing that holds a secret has a `Debug` that shows it; libraries

@@ -5,11 +5,11 @@ use std::process::ExitCode;
 use clap::{CommandFactory, Parser};
 use polpo::cli::{Cli, Command};
 use polpo::exit::{Exit, Stop};
-use polpo::{chat, commands, logs, out, run};
+use polpo::{chat, commands, logs, out, run, serve};
 
 fn main() -> ExitCode {
     let cli = Cli::parse();
-    logs::start(&cli.global);
+    logs::start(&cli.global, matches!(cli.command, Command::Serve(_)));
     // Actors stay on this thread; connections and tasks use all cores.
     let runtime = || {
         let mut builder = tokio::runtime::Builder::new_multi_thread();
@@ -32,6 +32,8 @@ async fn execute(cli: Cli) -> Result<Exit, Stop> {
     match &cli.command {
         Command::Init => commands::init::init(),
         Command::Run(args) => Box::pin(run::run(&cli.global, args)).await,
+        Command::Serve(args) => Box::pin(serve::serve(&cli.global, args)).await,
+        Command::Gateway(command) => commands::gateway::gateway(&cli.global, command).await,
         Command::Chat(args) => Box::pin(chat::chat(&cli.global, args)).await,
         Command::Simulate(args) => commands::simulate::simulate(args).await,
         Command::Auth(command) => Box::pin(commands::auth::auth(&cli.global, command)).await,

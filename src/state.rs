@@ -3,6 +3,7 @@
 use std::path::{Component, Path, PathBuf};
 use std::{fs, io};
 
+use polpo_store::keys::KeyFile;
 use polpo_store::profiles::ProfileFile;
 
 use crate::config::Env;
@@ -55,6 +56,12 @@ impl StateDir {
     #[must_use]
     pub fn profiles(&self) -> ProfileFile {
         ProfileFile::new(&self.0)
+    }
+
+    /// The key file in it.
+    #[must_use]
+    pub fn keys(&self) -> KeyFile {
+        KeyFile::new(&self.0)
     }
 
     /// A file in it.

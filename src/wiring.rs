@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex};
 use actix::{Actor, Addr, AsyncContext, Context, Recipient};
 use polpo_agents::agent::{Agent, AgentSpec, Desk};
 use polpo_agents::clock::Clock;
+use polpo_agents::gateway::Gateway;
 use polpo_agents::keeper::Keeper;
+use polpo_agents::ledger::Ledger;
 use polpo_agents::messages::{Flush, Join, Observe, RunTask, Talk};
 use polpo_agents::profile::{Profile, Signing};
 use polpo_agents::scheduler::Scheduler;
@@ -59,6 +61,7 @@ pub struct Actors {
     pub keeper: Addr<Keeper>,
     /// How many requests run at once.
     pub concurrency: u32,
+    desk: Arc<Desk>,
 }
 
 /// What every actor shares.
@@ -102,7 +105,7 @@ pub fn start(config: &Config, outlets: Vec<Outlet>, shared: Shared, concurrency:
         talkers.insert(agent.name.clone(), actor.recipient());
     }
     let observe = scheduler.clone().recipient();
-    let actors = Actors { agents, talkers, observe, scheduler, keeper, concurrency };
+    let actors = Actors { agents, talkers, observe, scheduler, keeper, concurrency, desk };
     for outlet in outlets {
         actors.join(outlet);
     }
@@ -117,6 +120,18 @@ impl Actors {
         let actor = Profile::new(signing, transport).start().recipient();
         let (slots, health) = (slots.unwrap_or(self.concurrency), Box::new(health));
         self.scheduler.do_send(Join { profile, provider, slots, health, actor });
+    }
+
+    /// The gateway to them, whose calls are booked in `ledger`.
+    #[must_use]
+    pub fn gateway(&self, ledger: Ledger) -> Gateway {
+        Gateway::new(self.desk.clone(), ledger)
+    }
+
+    /// What calls cost.
+    #[must_use]
+    pub fn prices(&self) -> Arc<PriceList> {
+        self.desk.prices.clone()
     }
 
     /// Has everything written that is known of the profiles.

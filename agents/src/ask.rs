@@ -78,9 +78,7 @@ impl Unanswered {
     const fn label(&self) -> &'static str {
         match self {
             Self::Failed { failure, .. } => failure.label(),
-            Self::Refused(Refusal::QueueFull, _) => "queue_full",
-            Self::Refused(Refusal::TimedOut, _) => "timed_out",
-            Self::Refused(Refusal::NoCredential, _) => "no_credential",
+            Self::Refused(refusal, _) => refusal.label(),
             Self::Unrecorded(_) => "unrecorded",
             Self::Cancelled => "cancelled",
         }
@@ -125,7 +123,7 @@ pub(crate) async fn fail_over(
     asked: &Ask<'_>,
     story: &mut Story,
 ) -> Result<Value, Unanswered> {
-    let mut course = Course::new(BATCH_PATIENCE);
+    let mut course = asked.deadline.map_or_else(|| Course::new(BATCH_PATIENCE), Course::until);
     let mut last: Option<(Problem, Failure)> = None;
     loop {
         let granted = tokio::select! {
@@ -196,7 +194,6 @@ fn why(grounds: Grounds, last: Option<&(Problem, Failure)>) -> Why {
     }
 }
 
-/// Waits for a profile; dropped while it waits, it takes the request back.
 async fn acquire(
     spec: &AgentSpec,
     desk: &Desk,
@@ -217,6 +214,11 @@ async fn acquire(
         session: asked.session.cloned(),
         size: Size { bytes: asked.question.bytes(asked.corrections), max_tokens: asked.max_tokens },
     };
+    wait(desk, request).await
+}
+
+/// Waits for a profile; dropped while it waits, it takes the request back.
+pub(crate) async fn wait(desk: &Desk, request: Request) -> Result<Granted, Refusal> {
     let (answer, granted) = oneshot::channel();
     // Closed mailboxes and channels only happen while the program ends.
     let place = desk.acquire.send(Acquire { request, answer }).await;

@@ -7,18 +7,17 @@ use bytes::{Bytes, BytesMut};
 use futures_util::{FutureExt, StreamExt};
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderMap, HeaderValue, Method};
-use polpo_metrics::{Allowance, Spending};
-use polpo_policy::budget::{BYTES_PER_TOKEN, Estimate, reservation};
+use polpo_metrics::Allowance;
+use polpo_policy::budget::{Estimate, reservation};
 use polpo_policy::failure::{Failure, of_request};
-use polpo_policy::id::{ModelName, OrganizationId, ProfileId, WorkspaceId};
+use polpo_policy::id::{LimitClass, OrganizationId, WorkspaceId};
 use polpo_policy::limits::{Hints, Reading};
-use polpo_policy::model::{Catalogue, ModelSpec};
+use polpo_policy::model::ModelSpec;
 use polpo_policy::pool::Verdict;
-use polpo_policy::price::Cost;
 use polpo_policy::usage::{Terms, Usage};
-use polpo_store::journal::{CallEnd, CallId, CallStart, JournalError};
+use polpo_store::journal::{CallStart, JournalError};
 use polpo_upstream::error::TransportError;
-use polpo_upstream::meter::{Ending, Meter};
+use polpo_upstream::meter::Ending;
 use polpo_upstream::transport::{Body, Call};
 use polpo_upstream::wire::assemble::text;
 use polpo_upstream::wire::problem::Problem;
@@ -27,6 +26,7 @@ use tokio::time::{Instant, timeout};
 
 use crate::agent::{AgentSpec, Desk, Story};
 use crate::ask::{Ask, Unanswered};
+use crate::bill::{Bill, Charge};
 use crate::lease::Lease;
 use crate::messages::NoReply;
 use crate::relay::Relay;
@@ -36,6 +36,10 @@ use crate::token::Unsigned;
 /// The longest error answer that is read; real ones are below a kilobyte, a proxy's page may be
 /// longer and says no more for it.
 const MAX_ERROR_BYTES: usize = 64 * 1024;
+
+/// An error answer that is not here after this long is judged by what there is: the status says most
+/// of it, and another profile could have answered by then.
+const ERROR_TIMEOUT: Duration = Duration::from_secs(5);
 
 /// How long the end of a body is waited for after the last event of its stream: the connection
 /// can be used again then. It comes with the event, or it does not come.
@@ -49,19 +53,6 @@ pub(crate) enum Called {
     Cut(Problem, Failure),
     /// Nobody listens to it any more.
     Cancelled,
-}
-
-/// What a call is to be charged.
-enum Charge {
-    /// Nothing: upstream refused it or never saw it.
-    Nothing,
-    /// What was metered.
-    Metered(Box<Meter>),
-    /// What was metered before it was cancelled, and how many bytes had been said: upstream tells
-    /// only at the end how many tokens that is.
-    Cancelled(Box<Meter>, usize),
-    /// Its reservation: nobody knows what upstream did.
-    Reserved(Box<Meter>),
 }
 
 /// Makes one call with `lease`. Once it is recorded, its cost reaches `story` whatever happens.
@@ -110,7 +101,7 @@ pub(crate) async fn call(
     story.spent.calls += 1;
     story.spent.usage += bill.usage;
     story.spent.cost += bill.cost.unwrap_or_default().total();
-    bill.count(spec, desk, &profile, outcome);
+    bill.count(desk, &spec.name, &profile, outcome);
     let end = bill.record(id, outcome, desk);
     let recorded = desk.journal.end_call(end).await;
     recorded.map_err(|error| Unanswered::Unrecorded(told(&error)))?;
@@ -163,7 +154,7 @@ async fn send(
             return (Called::Failed(problem, failure), Charge::Nothing);
         }
     };
-    let hints = read_headers(desk, &lease, model, &reply.headers);
+    let hints = read_headers(desk, &lease, &model.limit_class(), &reply.headers);
     if !reply.status.is_success() {
         let body = error_body(reply.body).await;
         let problem = Problem::from_body(reply.status, &body);
@@ -258,7 +249,12 @@ fn unreached_charge(error: TransportError) -> Charge {
 }
 
 /// Takes over what the headers tell of organisation and limits.
-fn read_headers(desk: &Desk, lease: &Lease, model: &ModelSpec, headers: &HeaderMap) -> Hints {
+pub(crate) fn read_headers(
+    desk: &Desk,
+    lease: &Lease,
+    class: &LimitClass,
+    headers: &HeaderMap,
+) -> Hints {
     let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let hints = Hints::read(desk.clock.now(), text);
     let organization = text("anthropic-organization-id").map(OrganizationId::from);
@@ -267,79 +263,24 @@ fn read_headers(desk: &Desk, lease: &Lease, model: &ModelSpec, headers: &HeaderM
         organization.as_ref().map_or_else(|| lease.profile().to_string(), OrganizationId::short);
     for reading in &hints.limits {
         let allowance = Allowance { limit: reading.limit, remaining: reading.remaining };
-        desk.metrics.set_ratelimit(&scope, &model.limit_class(), reading.dimension, allowance);
+        desk.metrics.set_ratelimit(&scope, class, reading.dimension, allowance);
     }
     lease.note(Reading { organization, workspace, limits: hints.limits.clone() });
     hints
 }
 
 /// The beginning of an error answer; what cannot be read is left out.
-async fn error_body(mut body: Body) -> BytesMut {
+pub(crate) async fn error_body(mut body: Body) -> BytesMut {
     let mut read = BytesMut::new();
-    while let Some(Ok(chunk)) = body.next().await {
-        let room = MAX_ERROR_BYTES - read.len();
-        read.extend_from_slice(&chunk[..chunk.len().min(room)]);
-        if read.len() == MAX_ERROR_BYTES {
-            break;
-        }
-    }
-    read
-}
-
-/// What a call used and cost.
-struct Bill {
-    model: ModelName,
-    usage: Usage,
-    cost: Option<Cost>,
-    has_used: bool,
-}
-
-impl Bill {
-    fn new(desk: &Desk, asked: &ModelName, charge: Charge, reserved: Option<Cost>) -> Self {
-        let (meter, said, is_reserved) = match charge {
-            Charge::Nothing => {
-                let (usage, cost) = (Usage::default(), Some(Cost::default()));
-                return Self { model: asked.clone(), usage, cost, has_used: false };
+    let rest = async {
+        while let Some(Ok(chunk)) = body.next().await {
+            let room = MAX_ERROR_BYTES - read.len();
+            read.extend_from_slice(&chunk[..chunk.len().min(room)]);
+            if read.len() == MAX_ERROR_BYTES {
+                break;
             }
-            Charge::Metered(meter) => (meter, 0, false),
-            Charge::Cancelled(meter, said) => (meter, said, false),
-            Charge::Reserved(meter) => (meter, 0, true),
-        };
-        // By its own word, if we have figures for that; a relay may answer with names of its own.
-        let served = meter.model().filter(|model| Catalogue::get().find(model).is_some());
-        let model = served.map_or_else(|| asked.clone(), |model| Catalogue::get().resolve(model));
-        let mut usage = meter.usage().usage();
-        if !meter.has_totals() {
-            // At the most; thoughts that are not shown cannot be counted.
-            usage.output = usage.output.max((said as u64).div_ceil(BYTES_PER_TOKEN));
         }
-        let metered = || desk.prices.cost(model.as_str(), &usage, meter.usage().terms());
-        let cost = if is_reserved { reserved } else { metered() };
-        Self { model, usage, cost, has_used: true }
-    }
-
-    fn count(&self, spec: &AgentSpec, desk: &Desk, profile: &ProfileId, outcome: &'static str) {
-        desk.metrics.call_ended(profile, self.model.as_str(), outcome);
-        if self.has_used {
-            desk.metrics.spent(&Spending {
-                agent: &spec.name,
-                profile,
-                model: self.model.as_str(),
-                usage: &self.usage,
-                cost: self.cost.as_ref(),
-            });
-        }
-    }
-
-    fn record(self, call: CallId, outcome: &'static str, desk: &Desk) -> CallEnd {
-        CallEnd {
-            call,
-            outcome,
-            model_served: self.model,
-            usage: self.usage,
-            cost: self.cost.unwrap_or_default().total(),
-            priced: self.cost.is_some(),
-            ended_at: desk.clock.now(),
-        }
-    }
+    };
+    let _ = timeout(ERROR_TIMEOUT, rest).await;
+    read
 }

@@ -1,14 +1,17 @@
 //! The actors, and nothing but actors: [`scheduler`], [`profile`], [`agent`], [`keeper`], and what
-//! passes between them. Every decision is asked of `polpo_policy`.
+//! passes between them; and [`gateway`], which asks them for clients. Every decision is asked of `polpo_policy`.
 
 pub mod agent;
 mod ask;
 mod attempt;
+mod bill;
 mod call;
 pub mod clock;
+pub mod gateway;
 pub mod job;
 pub mod keeper;
 pub mod lease;
+pub mod ledger;
 pub mod messages;
 pub mod profile;
 pub mod relay;

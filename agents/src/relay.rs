@@ -21,7 +21,7 @@ use crate::lease::Lease;
 use crate::talk::Delta;
 
 /// The longest answer that is taken in one piece; the API's own limit on bodies.
-const MAX_WHOLE_BYTES: usize = 32 * 1024 * 1024;
+pub(crate) const MAX_WHOLE_BYTES: usize = 32 * 1024 * 1024;
 
 /// A stream that owns body, meter and lease: it passes the same bytes on and meters them.
 /// Dropping it cancels the call and gives the profile back.
@@ -180,15 +180,15 @@ impl Relay {
     }
 }
 
-/// What the call used of the limits; cache reads are not counted.
-fn used(meter: &Meter) -> Option<Used> {
+/// What a call used of the limits; cache reads are not counted.
+pub(crate) fn used(meter: &Meter) -> Option<Used> {
     let usage = meter.usage().usage();
     let written = usage.cache_write_5m.saturating_add(usage.cache_write_1h);
     let input = usage.input.saturating_add(written);
     meter.has_totals().then_some(Used { input, output: usage.output })
 }
 
-fn lost(broken: Option<TransportError>, is_garbled: bool) -> Problem {
+pub(crate) fn lost(broken: Option<TransportError>, is_garbled: bool) -> Problem {
     let message = match broken {
         Some(error) => format!("the answer was cut off: {error}"),
         None if is_garbled => "the answer is not what the API would send".to_owned(),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use chrono::{DateTime, Utc};
 use polpo_policy::id::{AgentId, ProfileId};
-use polpo_policy::price::Cost;
+use polpo_policy::price::{Cost, Nanodollars};
 use polpo_policy::usage::Usage;
 
 use crate::label::Surface;
@@ -37,6 +37,17 @@ pub struct Spending<'a> {
     pub usage: &'a Usage,
     /// What they cost; `None` for a model without a known price, which is counted as such.
     pub cost: Option<&'a Cost>,
+}
+
+/// How a budget stands.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Budget {
+    /// What may be spent.
+    pub limit: Nanodollars,
+    /// What is spent.
+    pub spent: Nanodollars,
+    /// What requests under way may spend at most.
+    pub reserved: Nanodollars,
 }
 
 /// Where a profile stands.

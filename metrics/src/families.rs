@@ -27,6 +27,7 @@ const OVERHEAD_BUCKETS: [f64; 12] =
 #[derive(Debug)]
 pub(crate) struct Families {
     pub(crate) requests: Family<4>,
+    pub(crate) gateway_requests: Family<2>,
     pub(crate) calls: Family<3>,
     pub(crate) retries: Family<3>,
     pub(crate) escalations: Family<4>,
@@ -49,6 +50,9 @@ pub(crate) struct Money {
     pub(crate) cost: Family<3>,
     pub(crate) profile_cost: Family<2>,
     pub(crate) unpriced: Family<1>,
+    pub(crate) budget_limit: Family<1>,
+    pub(crate) budget_spent: Family<1>,
+    pub(crate) budget_reserved: Family<1>,
 }
 
 /// Where the profiles stand.
@@ -81,6 +85,11 @@ impl Families {
                 "requests_total",
                 "Requests answered or given up.",
                 ["surface", "agent", "model", "outcome"],
+            )?,
+            gateway_requests: new.counter(
+                "gateway_requests_total",
+                "Requests of clients of the gateway, answered or refused.",
+                ["key", "outcome"],
             )?,
             calls: new.counter(
                 "calls_total",
@@ -130,6 +139,7 @@ impl Families {
 
 impl Money {
     fn register(new: &Registrar<'_>) -> prometheus::Result<Self> {
+        let budget = |name, help| new.gauge(name, help, ["scope"], Unit::Nano);
         Ok(Self {
             tokens: new.counter(
                 "tokens_total",
@@ -150,6 +160,12 @@ impl Money {
                 "unpriced_calls_total",
                 "Calls whose model has no known price, so that cost_usd_total lacks them.",
                 ["model"],
+            )?,
+            budget_limit: budget("budget_limit_usd", "What a budget allows, in US dollars.")?,
+            budget_spent: budget("budget_spent_usd", "What of it is spent, in US dollars.")?,
+            budget_reserved: budget(
+                "budget_reserved_usd",
+                "What requests under way may spend of it at most, in US dollars.",
             )?,
         })
     }

@@ -101,6 +101,10 @@ impl<const N: usize> Family<N> {
         self.with(labels, |cell| cell.store(value, Ordering::Relaxed));
     }
 
+    pub(crate) fn clear(&self) {
+        self.cells.clear();
+    }
+
     pub(crate) fn forget(&self, labels: &[Label; N]) {
         self.cells.remove(labels);
     }

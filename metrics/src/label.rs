@@ -3,7 +3,7 @@
 use std::hash::{Hash, Hasher};
 use std::sync::Arc;
 
-use polpo_policy::id::{AgentId, LimitClass};
+use polpo_policy::id::{AgentId, KeyName, LimitClass};
 
 /// Who asked: the `surface` label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,6 +34,7 @@ pub(crate) enum Label {
     Fixed(&'static str),
     Agent(AgentId),
     Class(LimitClass),
+    Key(KeyName),
     Name(Arc<str>),
 }
 
@@ -43,6 +44,7 @@ impl Label {
             Self::Fixed(text) => text,
             Self::Agent(id) => id.as_str(),
             Self::Class(class) => class.as_str(),
+            Self::Key(name) => name.as_str(),
             Self::Name(name) => name,
         }
     }
@@ -77,6 +79,12 @@ impl From<&AgentId> for Label {
 impl From<&LimitClass> for Label {
     fn from(class: &LimitClass) -> Self {
         Self::Class(class.clone())
+    }
+}
+
+impl From<&KeyName> for Label {
+    fn from(name: &KeyName) -> Self {
+        Self::Key(name.clone())
     }
 }
 

@@ -12,6 +12,6 @@ mod metrics;
 mod names;
 mod runs;
 
-pub use events::{Allowance, ProfileGauges, RequestEnded, Spending, TaskCounts};
+pub use events::{Allowance, Budget, ProfileGauges, RequestEnded, Spending, TaskCounts};
 pub use label::Surface;
 pub use metrics::{Metrics, MetricsError};

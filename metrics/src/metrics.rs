@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use polpo_policy::id::{AgentId, LimitClass, ProfileId};
+use polpo_policy::id::{AgentId, KeyName, LimitClass, ProfileId};
 use polpo_policy::limits::Dimension;
 use polpo_policy::model::model_label;
 use polpo_policy::pool::Throttle;
@@ -12,7 +12,7 @@ use polpo_policy::usage::BillingClass;
 use prometheus::{IntGauge, Registry, TextEncoder};
 use thiserror::Error;
 
-use crate::events::{Allowance, ProfileGauges, RequestEnded, Spending, TaskCounts};
+use crate::events::{Allowance, Budget, ProfileGauges, RequestEnded, Spending, TaskCounts};
 use crate::families::Families;
 use crate::family::Family;
 use crate::label::{Label, Surface};
@@ -74,6 +74,25 @@ impl Metrics {
         self.families.requests.add(labels, 1);
         let histogram = &self.families.times.request;
         histogram.with_label_values(&[surface.label(), model]).observe(took.as_secs_f64());
+    }
+
+    /// A request of a client was answered, or refused. `key` is the name of its key.
+    pub fn client_request_ended(&self, key: &KeyName, outcome: &'static str) {
+        self.families.gateway_requests.add([key.into(), outcome.into()], 1);
+    }
+
+    /// How the budgets stand: all that there are, each under whose it is and for how long, as
+    /// `alice/day`.
+    pub fn set_budgets(&self, budgets: Vec<(String, Budget)>) {
+        let money = &self.families.money;
+        let gauges = [&money.budget_limit, &money.budget_spent, &money.budget_reserved];
+        gauges.into_iter().for_each(Family::clear);
+        for (scope, Budget { limit, spent, reserved }) in budgets {
+            let scope = Label::from(&Arc::from(scope));
+            for (gauge, amount) in gauges.into_iter().zip([limit, spent, reserved]) {
+                gauge.set([scope.clone()], amount.0);
+            }
+        }
     }
 
     /// One call upstream ended, whatever it ended with.

@@ -132,7 +132,8 @@ pub fn of_request(failure: Failure, hints: &Hints, body_bytes: u64) -> Failure {
 }
 
 /// Whether an error answer says that a thinking block of an earlier answer is not signed for whoever
-/// sends it back: thoughts can only go back to the organisation that had them.
+/// sends it back: thoughts can only go back to the organisation that had them. Who may not leave
+/// them out can take it as [`Failure::Unsuited`], as that organisation may have a profile.
 #[must_use]
 pub fn is_foreign_thought(status: u16, message: &str) -> bool {
     let message = message.to_ascii_lowercase();

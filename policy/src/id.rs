@@ -80,6 +80,40 @@ name! {
     SessionId
 }
 
+name! {
+    /// A client key of the gateway, by the name that its owner gave it.
+    KeyName
+}
+
+/// Whether people may give this name to an agent or a client key: `^[a-zA-Z0-9_.-]{1,64}$`.
+#[must_use]
+pub fn is_name(text: &str) -> bool {
+    (1..=64).contains(&text.len())
+        && text.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b))
+}
+
+impl LimitClass {
+    /// The class of all models that the catalogue does not know. What limits them is not known, and
+    /// a client can name any number of them, so that a class for each would be kept for ever: they
+    /// share one, and at worst rest together although they would not have to.
+    #[must_use]
+    pub fn other() -> Self {
+        "other".into()
+    }
+
+    /// The class of requests that count tokens: they have a limit of their own, whatever the model.
+    #[must_use]
+    pub fn count_tokens() -> Self {
+        "count_tokens".into()
+    }
+
+    /// The class of requests of the batch API, whose limit is not that of the models either.
+    #[must_use]
+    pub fn batches() -> Self {
+        "batches".into()
+    }
+}
+
 impl OrganizationId {
     /// The id as people read it: its first eight characters.
     #[must_use]

@@ -11,5 +11,7 @@ pub mod model;
 pub mod pool;
 pub mod price;
 pub mod provider;
+pub mod quota;
 pub mod retry;
+pub mod tokens;
 pub mod usage;

@@ -19,6 +19,7 @@ mod report;
 mod room;
 pub mod seat;
 mod settle;
+mod soonest;
 mod waiting;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -53,7 +54,7 @@ struct Holding {
     class: LimitClass,
     /// Whose limits it counted for.
     scope: Scope,
-    /// The conversation that it is a turn of.
+    /// The conversation whose own turn it is, not one beside it.
     session: Option<SessionId>,
     granted_at: Timestamp,
     agent: AgentId,
@@ -257,17 +258,25 @@ impl Pool {
                     Candidate::Nobody => {}
                 }
             }
+            let mut is_settled = true;
             for (key, until, throttle) in asleep {
-                self.lull(&key, until, throttle);
+                is_settled &= self.lull(&key, until, throttle, commands);
             }
-            let Some((_, key, profile)) = first else { return };
+            let Some((_, key, profile)) = first else {
+                if is_settled {
+                    return;
+                }
+                continue;
+            };
+            let Some(list) = self.lists.get(&key) else { return };
+            if let Some(ticket) = list.head().filter(|ticket| self.has_lost_home(*ticket)) {
+                self.replace(ticket, commands);
+                continue;
+            }
             let Some(list) = self.lists.get_mut(&key) else { return };
             let Some(ticket) = list.next(self.leases_issued + 1) else { return };
             let Some(waiter) = self.forget(ticket) else { return };
             let Some(alternative) = waiter.alternative() else { return };
-            // Its conversation may have found a home while it waited.
-            let warm = self.warm(&waiter.request, &waiter.request.alternatives[alternative]);
-            let profile = warm.cloned().unwrap_or(profile);
             let waited = Some((waiter.throttle, self.now - waiter.since));
             let grounds = self.grounds(&waiter.request, alternative, &profile);
             let (lease, profile) = self.grant(profile, &waiter.request, alternative);
@@ -284,6 +293,11 @@ impl Pool {
         let Some(waiter) = head.and_then(|ticket| self.waiters.get(&ticket)) else {
             return Candidate::Nobody;
         };
+        // Whoever has its cache, also of those that share it with the home that it waits for.
+        let wanted = waiter.alternative().and_then(|it| waiter.request.alternatives.get(it));
+        if let Some(profile) = wanted.and_then(|wanted| self.warm(&waiter.request, wanted)) {
+            return Candidate::Now(profile.clone());
+        }
         self.pick(key, self.need(&waiter.request, &key.class, waiter.patience.is_some()))
     }
 
@@ -297,9 +311,8 @@ impl Pool {
         let (now, class) = (self.now, request.alternatives[alternative].class.clone());
         let home = self.home(request, &request.alternatives[alternative]);
         let is_warm = home.is_some_and(|home| self.share(home, &profile));
-        if let Some(session) = &request.session {
-            self.homes.settle_in(now, session, &class, &profile);
-        }
+        let mut session = request.session.clone();
+        session.take_if(|session| !self.homes.settle_in(now, session, &class, &profile));
         self.leases_issued += 1;
         let lease = LeaseId(self.leases_issued);
         let Some(seat) = self.seats.get_mut(&profile) else { return (lease, profile) };
@@ -322,7 +335,7 @@ impl Pool {
             provider,
             class,
             scope,
-            session: request.session.clone(),
+            session,
             granted_at: now,
             agent: request.agent.clone(),
             bytes: request.size.bytes,

@@ -4,9 +4,11 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::iter::Sum;
 use std::ops::{Add, AddAssign};
+use std::str::FromStr;
 
 use serde::ser::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use thiserror::Error;
 
 use crate::model::{Catalogue, ModelInfo};
 use crate::usage::{BillingClass, Terms, Usage};
@@ -55,6 +57,26 @@ impl fmt::Display for Nanodollars {
         }
         let digits = format!("{part:09}");
         write!(f, "{sign}{whole}.{}", digits.trim_end_matches('0'))
+    }
+}
+
+/// Why a text is no amount of money.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("must be an amount in dollars such as 20 or 0.25, with at most nine decimals")]
+pub struct AmountError;
+
+/// Reads dollars as a plain decimal, digit for digit: `0.004217`.
+impl FromStr for Nanodollars {
+    type Err = AmountError;
+
+    fn from_str(text: &str) -> Result<Self, AmountError> {
+        let (whole, part) = text.split_once('.').unwrap_or((text, "0"));
+        let is_number =
+            |digits: &str| !digits.is_empty() && digits.bytes().all(|digit| digit.is_ascii_digit());
+        if !is_number(whole) || !is_number(part) || part.len() > 9 {
+            return Err(AmountError);
+        }
+        format!("{whole}{part:0<9}").parse().map(Self).map_err(|_| AmountError)
     }
 }
 
@@ -322,5 +344,29 @@ mod tests {
         assert_eq!(text(0), "0");
         assert_eq!(text(12_000_000_000), "12");
         assert_eq!(text(-1_500_000_000), "-1.5");
+    }
+
+    #[test]
+    fn money_is_read_as_it_is_written() {
+        for nano in [0, 1, 4_217_000, 20_100_000_000, 12_000_000_000, i64::MAX] {
+            assert_eq!(Nanodollars(nano).to_string().parse(), Ok(Nanodollars(nano)));
+        }
+        assert_eq!("007.50".parse(), Ok(Nanodollars(7_500_000_000)));
+        for text in [
+            "",
+            ".",
+            "1.",
+            ".5",
+            "-1",
+            "+1",
+            "1e3",
+            "1,5",
+            "$1",
+            " 1",
+            "1.0000000001",
+            "9223372037",
+        ] {
+            assert_eq!(text.parse::<Nanodollars>(), Err(AmountError), "{text}");
+        }
     }
 }

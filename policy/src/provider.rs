@@ -9,6 +9,12 @@ pub fn supports_count_tokens(provider: &ProviderId) -> bool {
     !is_poe(provider)
 }
 
+/// Whether a provider has message batches (`/v1/messages/batches`); Poe has not.
+#[must_use]
+pub fn supports_batches(provider: &ProviderId) -> bool {
+    !is_poe(provider)
+}
+
 /// Whether a provider bills points, so that the cost of a call, by the models' list prices, is an
 /// estimate.
 #[must_use]
@@ -26,11 +32,12 @@ mod tests {
     use crate::model::ModelSpec;
 
     #[test]
-    fn poe_counts_no_tokens_and_bills_points_and_nobody_else() {
+    fn poe_bills_points_and_has_neither_counts_nor_batches_and_nobody_else() {
         for (name, is_poe) in [("poe", true), ("anthropic", false), ("team", false)] {
             let provider = name.into();
             assert_eq!(bills_points(&provider), is_poe, "{name}");
             assert_eq!(supports_count_tokens(&provider), !is_poe, "{name}");
+            assert_eq!(supports_batches(&provider), !is_poe, "{name}");
         }
     }
 

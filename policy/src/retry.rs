@@ -17,8 +17,15 @@ pub const BATCH_PATIENCE: TimeDelta = TimeDelta::minutes(10);
 /// and a hundred profiles would turn one request into a hundred.
 const FAILOVERS_AT_ONCE: u32 = 4;
 
+/// How many profiles a request that somebody waits for may turn out not to suit. Each refuses it at
+/// once, but a hundred would turn one request into a hundred.
+const MOST_UNSUITED: u32 = 4;
+
 /// The first wait, doubled with each fault.
 const FIRST_DELAY: TimeDelta = TimeDelta::milliseconds(500);
+
+/// How much later than others a profile is asked again after its faults.
+const A_MOMENT: TimeDelta = TimeDelta::milliseconds(1);
 
 /// The longest wait before jitter.
 const LONGEST_DELAY: TimeDelta = TimeDelta::seconds(30);
@@ -36,7 +43,9 @@ pub enum Next {
 #[derive(Clone, Debug)]
 pub struct Course {
     patience: TimeDelta,
+    deadline: Option<Timestamp>,
     faults: u32,
+    unsuited: u32,
     first_fault: Option<Timestamp>,
     due: Option<Timestamp>,
     avoid: BTreeMap<ProfileId, Option<Timestamp>>,
@@ -49,12 +58,21 @@ impl Course {
     pub const fn new(patience: TimeDelta) -> Self {
         Self {
             patience,
+            deadline: None,
             faults: 0,
+            unsuited: 0,
             first_fault: None,
             due: None,
             avoid: BTreeMap::new(),
             not_before: None,
         }
+    }
+
+    /// The way of a request that somebody waits for: given up when the next call would have
+    /// to wait until after `deadline`, or when it suits none of a few profiles.
+    #[must_use]
+    pub fn until(deadline: Timestamp) -> Self {
+        Self { deadline: Some(deadline), ..Self::new(TimeDelta::MAX) }
     }
 
     /// Takes a grant into account: what the wait for it took beyond the pause after the last
@@ -87,14 +105,20 @@ impl Course {
             | Failure::Unrefreshed { .. }
             | Failure::Revoked
             | Failure::Forbidden => Next::Again,
-            Failure::Unsuited => {
-                self.avoid.insert(profile.clone(), None);
-                Next::Again
-            }
+            Failure::Unsuited => self.unsuited(profile),
             Failure::Overloaded | Failure::Faulty | Failure::Network => {
                 self.fault(now, profile, jitter)
             }
         }
+    }
+
+    /// A batch goes through all profiles: a task that is too large for most of them may still be
+    /// served by one whose limit is higher.
+    fn unsuited(&mut self, profile: &ProfileId) -> Next {
+        self.avoid.insert(profile.clone(), None);
+        self.unsuited += 1;
+        let is_over = self.deadline.is_some() && self.unsuited >= MOST_UNSUITED;
+        if is_over { Next::GiveUp } else { Next::Again }
     }
 
     fn fault(&mut self, now: Timestamp, profile: &ProfileId, jitter: f64) -> Next {
@@ -102,15 +126,21 @@ impl Course {
         let again = now + delay(self.faults, jitter);
         self.faults += 1;
         self.due = Some(again);
-        if again - first > self.patience {
+        // A profile that is free costs no time, however late it is.
+        let is_at_once = self.faults < FAILOVERS_AT_ONCE;
+        let is_late = !is_at_once && self.deadline.is_some_and(|end| again > end);
+        if again - first > self.patience || is_late {
             return Next::GiveUp;
         }
         // A profile that is avoided for good stays so.
         if let Some(until) = self.avoid.entry(profile.clone()).or_insert(Some(again)) {
             *until = again;
         }
-        if self.faults >= FAILOVERS_AT_ONCE {
+        if !is_at_once {
             self.not_before = Some(again);
+            // Those that have not failed it come first, however long ago the others did.
+            let timed = self.avoid.values_mut().flatten();
+            timed.for_each(|until| *until = again + A_MOMENT);
         }
         Next::Again
     }
@@ -198,8 +228,19 @@ mod tests {
             assert_eq!(course.not_before(), None);
         }
         let _ = course.failed(START, &"a:1".into(), &Failure::Network, 0.0);
-        assert_eq!(course.avoid()[&"a:1".into()], Some(START + TimeDelta::seconds(4)));
         assert_eq!(course.not_before(), Some(START + TimeDelta::seconds(4)));
+    }
+
+    #[test]
+    fn after_a_pause_those_come_first_that_have_not_failed_the_request() {
+        let mut course = Course::new(BATCH_PATIENCE);
+        for name in ["a:1", "a:2", "a:3", "a:4", "a:5"] {
+            let _ = course.failed(START, &name.into(), &Failure::Faulty, 0.0);
+        }
+        let again = course.not_before().unwrap();
+        assert_eq!(again, START + TimeDelta::seconds(8));
+        assert!(course.avoid().values().all(|until| *until > Some(again)), "{course:?}");
+        assert_eq!(course.avoid().len(), 5);
     }
 
     #[test]
@@ -229,6 +270,51 @@ mod tests {
         }
         now += BATCH_PATIENCE;
         assert_eq!(course.failed(now, &profile, &Failure::Faulty, 0.0), Next::GiveUp);
+    }
+
+    #[test]
+    fn who_has_a_deadline_calls_up_to_it_and_no_later_whatever_was_waited_for() {
+        let at = |seconds| START + TimeDelta::seconds(seconds);
+        let profile = ProfileId::from("a:1");
+        for (waited, expected) in
+            [(0, [20, 20, 20, 24, 32, 48].as_slice()), (9, [29, 38, 47, 60].as_slice())]
+        {
+            let mut course = Course::until(at(60));
+            let (mut now, mut calls) = (at(20), Vec::new()); // The first call took its time.
+            while calls.len() < 9
+                && course.failed(now, &profile, &Failure::Faulty, 0.0) == Next::Again
+            {
+                now = course.not_before().unwrap_or(now) + TimeDelta::seconds(waited);
+                course.granted(now);
+                calls.push(now.timestamp());
+            }
+            assert_eq!(calls, expected, "each {waited} s later than it was due");
+        }
+    }
+
+    #[test]
+    fn what_can_go_elsewhere_at_once_does_so_however_late_it_is() {
+        let mut course = Course::until(START);
+        let now = START + TimeDelta::minutes(5);
+        let mut failed = |name: &str| course.failed(now, &name.into(), &Failure::Overloaded, 0.0);
+        assert_eq!(["a:1", "a:2", "a:3"].map(&mut failed), [Next::Again; 3]);
+        assert_eq!(failed("a:4"), Next::GiveUp, "it would have to wait");
+        let limited = Failure::Limited { until: None, dimension: None };
+        let failed = course.failed(now, &"a:5".into(), &limited, 0.0);
+        assert_eq!(failed, Next::Again, "that is for the pool to decide");
+    }
+
+    #[test]
+    fn a_request_that_suits_none_of_four_profiles_is_given_up_if_somebody_waits_for_it() {
+        let tried = |mut course: Course| {
+            let suits = |name: &u32| {
+                let profile = name.to_string().into();
+                course.failed(START, &profile, &Failure::Unsuited, 0.0) == Next::GiveUp
+            };
+            (1..=100).find(suits)
+        };
+        assert_eq!(tried(Course::until(START)), Some(4));
+        assert_eq!(tried(Course::new(BATCH_PATIENCE)), None);
     }
 
     #[test]

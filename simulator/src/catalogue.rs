@@ -5,6 +5,7 @@ use std::sync::LazyLock;
 
 use chrono::NaiveDate;
 use serde::{Deserialize, Deserializer, Serialize};
+use serde_json::value::RawValue;
 
 static CATALOGUE: LazyLock<Catalogue> = LazyLock::new(|| {
     // A test holds that the file parses; an empty catalogue serves nothing and breaks nothing.
@@ -19,8 +20,13 @@ pub(crate) struct Model {
     pub(crate) id: String,
     pub(crate) aliases: Vec<String>,
     pub(crate) class: String,
+    pub(crate) display_name: String,
     pub(crate) lifecycle: Lifecycle,
+    pub(crate) released_at: NaiveDate,
+    pub(crate) deprecated_at: Option<NaiveDate>,
     pub(crate) retires_at: Option<NaiveDate>,
+    /// What it can do, as the API tells it.
+    pub(crate) capabilities: Box<RawValue>,
     #[serde(rename = "usdPerMillionTokens")]
     pub(crate) rates: Rates,
     #[serde(default)]
@@ -31,8 +37,6 @@ pub(crate) struct Model {
     pub(crate) cache_min_tokens: Option<u64>,
     pub(crate) limit_class: String,
     pub(crate) fast_multiplier: Option<f64>,
-    pub(crate) reasoning: bool,
-    pub(crate) vision: bool,
     /// Major and minor version, from the id.
     #[serde(skip)]
     pub(crate) version: (u32, u32),

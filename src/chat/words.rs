@@ -81,11 +81,7 @@ pub(super) fn unsaid(unsaid: &Unsaid, wanted: &ModelSpec, profiles: &[ProfileRep
             format!("no answer: {}{}", quoted(problem), advice(problem))
         }
         Unsaid::Refused { refusal, last } => {
-            let why = match refusal {
-                Refusal::TimedOut => "no profile was free in time (settings.maxQueueSeconds)",
-                Refusal::QueueFull => "too many requests wait already",
-                Refusal::NoCredential => "no profile can serve it, and none has a known return",
-            };
+            let why = refused(*refusal);
             let last =
                 last.as_ref().map_or_else(String::new, |it| format!("; last: {}", quoted(it)));
             let standing = profiles.iter().filter(|it| concerns(it, wanted)).map(standing);
@@ -98,6 +94,18 @@ pub(super) fn unsaid(unsaid: &Unsaid, wanted: &ModelSpec, profiles: &[ProfileRep
         Unsaid::Unrecorded(why) => why.clone(),
         Unsaid::Cancelled => "cancelled".to_owned(),
         Unsaid::Panicked => "polpo failed while it took this turn; please report it".to_owned(),
+    }
+}
+
+fn refused(refusal: Refusal) -> String {
+    match refusal {
+        Refusal::TimedOut { until } => {
+            let until = until
+                .map_or_else(String::new, |at| format!(", nor will be before {}", clock_time(at)));
+            format!("no profile was free in time (settings.maxQueueSeconds){until}")
+        }
+        Refusal::QueueFull => "too many requests wait already".to_owned(),
+        Refusal::NoCredential => "no profile can serve it, and none has a known return".to_owned(),
     }
 }
 

@@ -1,6 +1,6 @@
 //! `polpo cost`: what calls have cost, from the journal.
 
-use chrono::{DateTime, NaiveDate, TimeDelta, Utc};
+use chrono::{DateTime, NaiveDate, Utc};
 use comfy_table::presets::UTF8_FULL_CONDENSED;
 use comfy_table::{Cell, CellAlignment, Table};
 use polpo_policy::price::Nanodollars;
@@ -9,6 +9,7 @@ use polpo_store::journal::{CostQuery, CostReport, CostRow, Group};
 use serde::Serialize;
 
 use super::config::find;
+use super::when::span;
 use crate::cli::{CostArgs, Global};
 use crate::config::{Accounts, process_env};
 use crate::exit::{Exit, Stop};
@@ -17,7 +18,7 @@ use crate::run::open_journal;
 use crate::run::points::{NOTE, has_estimates, is_estimate};
 use crate::state::StateDir;
 
-/// The name of the row for calls of tasks that have not ended.
+/// The name of the row for calls of tasks and batches that have not ended.
 const UNENDED: &str = "(not ended)";
 
 #[derive(Serialize)]
@@ -94,17 +95,7 @@ fn group(text: &str) -> Result<Group, Stop> {
 
 /// A time as `7d`, `12h`, `30m` before now, or as a date.
 fn since(text: &str, now: DateTime<Utc>) -> Result<DateTime<Utc>, Stop> {
-    let ago = || {
-        let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
-        let number = number.parse().ok().filter(|number| *number >= 0)?;
-        let delta = match unit {
-            "d" => TimeDelta::try_days(number),
-            "h" => TimeDelta::try_hours(number),
-            "m" => TimeDelta::try_minutes(number),
-            _ => None,
-        };
-        now.checked_sub_signed(delta?)
-    };
+    let ago = || now.checked_sub_signed(span(text)?);
     let day = || Some(text.parse::<NaiveDate>().ok()?.and_time(chrono::NaiveTime::MIN).and_utc());
     let time = || Some(DateTime::parse_from_rfc3339(text).ok()?.with_timezone(&Utc));
     ago().or_else(day).or_else(time).ok_or_else(|| {

@@ -3,6 +3,7 @@
 pub mod auth;
 pub mod config;
 pub mod cost;
+pub mod gateway;
 pub mod init;
 pub(crate) mod keyring;
 pub mod models;

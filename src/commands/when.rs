@@ -1,5 +1,6 @@
-//! Times as people read them.
+//! Times as people read and write them.
 
+use chrono::TimeDelta;
 use polpo_policy::limits::Timestamp;
 
 /// A time of day with its distance from now: `2026-01-14 10:30:00 UTC (in 12 min)`.
@@ -20,10 +21,21 @@ pub(crate) fn distance(at: Timestamp, now: Timestamp) -> String {
     if seconds > 0 { format!("in {number} {unit}") } else { format!("{number} {unit} ago") }
 }
 
+/// A span of time as it is typed: `7d`, `12h`, `30m`.
+pub(crate) fn span(text: &str) -> Option<TimeDelta> {
+    let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    let number = number.parse().ok().filter(|number| *number >= 0)?;
+    match unit {
+        "d" => TimeDelta::try_days(number),
+        "h" => TimeDelta::try_hours(number),
+        "m" => TimeDelta::try_minutes(number),
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use chrono::TimeDelta;
 
     #[test]
     fn a_distance_is_told_in_the_unit_that_fits() {
@@ -42,5 +54,15 @@ mod tests {
         }
         let soon = now + TimeDelta::seconds(90);
         assert_eq!(told(soon, now), "2026-01-14 10:31:30 UTC (in 90 s)");
+    }
+
+    #[test]
+    fn a_span_is_a_number_and_a_unit() {
+        assert_eq!(span("7d"), Some(TimeDelta::days(7)));
+        assert_eq!(span("12h"), Some(TimeDelta::hours(12)));
+        assert_eq!(span("0m"), Some(TimeDelta::zero()));
+        for text in ["", "d", "7", "-1d", "7w", "7é", "1.5d", "99999999999999999999d"] {
+            assert_eq!(span(text), None, "{text}");
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 
-use polpo_policy::id::AgentId;
+use polpo_policy::id::{AgentId, is_name};
 use polpo_policy::model::{Catalogue, ModelSpec, ModelSpecError};
 
 use super::allowlist::Allowlist;
@@ -44,7 +44,7 @@ impl Common<'_> {
     }
 
     fn agent(&self, path: &JsonPath, agent: Agent) -> Result<AgentConfig, Fault> {
-        if !is_agent_name(&agent.name) {
+        if !is_name(&agent.name) {
             let problem = "this is no name for an agent";
             let advice = "names match ^[a-zA-Z0-9_.-]{1,64}$";
             return Err(Fault::at(&path.key("name"), problem, advice));
@@ -142,11 +142,6 @@ fn built_in() -> Agent {
         max_concurrency: None,
         retry_policy: RetryPolicy::default(),
     }
-}
-
-fn is_agent_name(name: &str) -> bool {
-    (1..=64).contains(&name.len())
-        && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"_.-".contains(&b))
 }
 
 fn spec(text: &str, path: &JsonPath) -> Result<ModelSpec, Fault> {

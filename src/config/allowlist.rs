@@ -2,7 +2,10 @@
 
 use polpo_policy::model::{Catalogue, ModelSpec};
 
-/// The models that `settings.modelAllowlist` names: globs (`*`, `?`) over `provider:model`, or over
+use super::error::Fault;
+use super::path::JsonPath;
+
+/// The models that `settings.modelAllowlist`, or a client key's `models`, names: globs (`*`, `?`) over `provider:model`, or over
 /// the model alone where a pattern names no provider. Aliases stand for their model.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Allowlist {
@@ -14,6 +17,15 @@ impl Allowlist {
     #[must_use]
     pub fn new(patterns: Vec<String>) -> Self {
         Self { patterns }
+    }
+
+    /// The list that stands at `path`.
+    pub(super) fn checked(patterns: Vec<String>, path: &JsonPath) -> Result<Self, Fault> {
+        if patterns.is_empty() || patterns.iter().any(|pattern| pattern.trim().is_empty()) {
+            let problem = "an empty list or pattern allows no model";
+            return Err(Fault::at(path, problem, "name a model, or remove it to allow all"));
+        }
+        Ok(Self::new(patterns))
     }
 
     /// The patterns as they were written.

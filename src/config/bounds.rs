@@ -1,5 +1,6 @@
 //! Numbers that make sense.
 
+use std::fmt::Display;
 use std::ops::RangeInclusive;
 use std::time::Duration;
 
@@ -10,17 +11,17 @@ use super::path::JsonPath;
 pub(super) const CONCURRENCY: RangeInclusive<u32> = 1..=100_000;
 
 /// A number, or nothing, if it is in its range.
-pub(super) fn bounded(
-    value: Option<u32>,
+pub(super) fn bounded<T: PartialOrd + Display>(
+    value: Option<T>,
     path: &JsonPath,
-    range: RangeInclusive<u32>,
-) -> Result<Option<u32>, Fault> {
+    range: RangeInclusive<T>,
+) -> Result<Option<T>, Fault> {
     match value {
         Some(value) if !range.contains(&value) => {
             let problem = format!("must be from {} to {}", range.start(), range.end());
             Err(Fault::at(path, problem, "correct the number"))
         }
-        Some(_) | None => Ok(value),
+        value => Ok(value),
     }
 }
 

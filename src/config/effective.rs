@@ -11,6 +11,7 @@ use polpo_policy::price::PriceOverride;
 use polpo_upstream::oauth::OAuthSettings;
 
 use super::allowlist::Allowlist;
+use super::gateway::GatewayConfig;
 use super::secret::Secret;
 
 /// A checked polpo.json with its defaults filled in.
@@ -22,6 +23,8 @@ pub struct Config {
     pub agents: Vec<AgentConfig>,
     /// Everything else.
     pub settings: Settings,
+    /// Where the gateway listens, and to whom.
+    pub gateway: GatewayConfig,
     /// The file it came from; `None` when there was none.
     pub origin: Option<PathBuf>,
 }

@@ -8,9 +8,16 @@ use super::env::Env;
 use super::error::Fault;
 use super::path::JsonPath;
 
-/// Replaces every `${NAME}` in the strings of `value`, which stands at `path`.
-pub(super) fn expand(value: &mut Value, path: &JsonPath, env: Env<'_>) -> Result<(), Fault> {
+/// Replaces every `${NAME}` in the strings of `value`, which stands at `path`, but not where
+/// `is_left` says so.
+pub(super) fn expand(
+    value: &mut Value,
+    path: &JsonPath,
+    env: Env<'_>,
+    is_left: &dyn Fn(&JsonPath) -> bool,
+) -> Result<(), Fault> {
     match value {
+        _ if is_left(path) => Ok(()),
         Value::String(text) => {
             if let Cow::Owned(expanded) = expand_text(text, path, env)? {
                 *text = expanded;
@@ -20,10 +27,10 @@ pub(super) fn expand(value: &mut Value, path: &JsonPath, env: Env<'_>) -> Result
         Value::Array(values) => values
             .iter_mut()
             .enumerate()
-            .try_for_each(|(index, value)| expand(value, &path.index(index), env)),
-        Value::Object(fields) => {
-            fields.iter_mut().try_for_each(|(key, value)| expand(value, &path.key(key), env))
-        }
+            .try_for_each(|(index, value)| expand(value, &path.index(index), env, is_left)),
+        Value::Object(fields) => fields
+            .iter_mut()
+            .try_for_each(|(key, value)| expand(value, &path.key(key), env, is_left)),
         Value::Null | Value::Bool(_) | Value::Number(_) => Ok(()),
     }
 }

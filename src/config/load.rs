@@ -2,28 +2,27 @@
 
 use std::path::Path;
 
-use serde_json::Value;
-
 use super::agents::Common;
 use super::document::Document;
 use super::effective::Config;
 use super::env::Env;
 use super::error::{ConfigError, Fault, Place};
 use super::expand::expand;
+use super::gateway::gateway;
 use super::path::JsonPath;
 use super::providers::providers;
 use super::schema::{Agent, File};
 use super::settings::settings;
 use super::shape::refuse_arrays;
-use super::stray::refuse_strays;
+use super::stray::{is_secret_place, refuse_strays};
 
 /// Whose accounts a run uses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Accounts {
     /// The ones of the real world.
     Real,
-    /// A scenario's: `providers` is not resolved, so that no variable need be set and no key file is
-    /// read.
+    /// A scenario's: neither `providers` nor the keys of the gateway are resolved, so that no
+    /// variable need be set and no key file is read.
     Simulated,
 }
 
@@ -46,7 +45,8 @@ pub(super) fn from_document(
 ) -> Result<Config, ConfigError> {
     let located = |fault| document.error(fault);
     let mut value = document.value()?;
-    expand_all(&mut value, accounts, env).map_err(located)?;
+    let is_left = |path: &JsonPath| accounts == Accounts::Simulated && is_of_accounts(path);
+    expand(&mut value, &JsonPath::default(), env, &is_left).map_err(located)?;
     refuse_arrays(&value, &JsonPath::default()).map_err(located)?;
     // Unknown keys first: a key in the wrong place often stands under one.
     let file: File = document.typed(value.clone())?;
@@ -57,17 +57,9 @@ pub(super) fn from_document(
     Ok(config)
 }
 
-fn expand_all(value: &mut Value, accounts: Accounts, env: Env<'_>) -> Result<(), Fault> {
-    let top = JsonPath::default();
-    match value {
-        Value::Object(fields) => fields
-            .iter_mut()
-            .filter(|(key, _)| accounts == Accounts::Real || *key != "providers")
-            .try_for_each(|(key, value)| expand(value, &top.key(key), env)),
-        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
-            Ok(())
-        }
-    }
+/// Whether it says something about the accounts of the real world, or is a secret.
+fn is_of_accounts(path: &JsonPath) -> bool {
+    path.is_below("providers") || is_secret_place(path)
 }
 
 fn checked(
@@ -91,7 +83,8 @@ fn checked(
         Accounts::Real => providers(file.providers, directory)?,
         Accounts::Simulated => Default::default(),
     };
-    Ok(Config { providers, agents, settings, origin: None })
+    let gateway = gateway(file.gateway, accounts, directory)?;
+    Ok(Config { providers, agents, settings, gateway, origin: None })
 }
 
 fn placed(parent: &JsonPath, agents: Vec<Agent>) -> Vec<(JsonPath, Agent)> {

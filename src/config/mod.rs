@@ -14,6 +14,7 @@ mod effective;
 mod env;
 mod error;
 mod expand;
+mod gateway;
 mod load;
 mod locate;
 mod nearest;
@@ -46,6 +47,8 @@ pub use effective::{
 pub use env::{Env, process_env};
 pub use error::ConfigError;
 pub(crate) use error::io_words;
+pub use gateway::{GatewayConfig, KeyConfig};
+pub(crate) use gateway::{budget, expiry};
 pub use load::{Accounts, load};
 pub(crate) use nearest::{nearest, shown_key};
 pub(crate) use providers::usable_key;

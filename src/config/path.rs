@@ -43,6 +43,11 @@ impl JsonPath {
         &self.0
     }
 
+    /// Whether it starts with this key.
+    pub(super) fn is_below(&self, key: &str) -> bool {
+        matches!(self.0.first(), Some(Step::Key(first)) if first == key)
+    }
+
     /// Drops the last step if it is this key.
     pub(super) fn pop_key(&mut self, key: &str) {
         if self.0.last() == Some(&Step::Key(key.to_owned())) {

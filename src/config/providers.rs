@@ -98,7 +98,7 @@ fn is_provider_id(name: &str) -> bool {
 }
 
 /// The secret behind a text of the file: the text, or what stands in the file it names.
-fn secret(text: &Secret, path: &JsonPath, directory: &Path) -> Result<Secret, Fault> {
+pub(super) fn secret(text: &Secret, path: &JsonPath, directory: &Path) -> Result<Secret, Fault> {
     let Some(name) = text.expose().strip_prefix("file:") else {
         return usable_key(text.expose())
             .map_err(|problem| Fault::at(path, problem, "correct the key"));

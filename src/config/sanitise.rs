@@ -64,7 +64,6 @@ fn is_reserved(parent: &JsonPath, key: &str) -> bool {
         })
         .collect();
     match keys[..] {
-        [] => key == "gateway",
         ["settings"] => key == "maxCostUsd",
         [.., "agents"] => ["reasoning", "cache", "maxCostUsd", "outputSchema"].contains(&key),
         _ => false,
@@ -99,7 +98,7 @@ fn got(description: &str) -> &'static str {
 /// The words for a type of ours; the names of Rust say nothing to a user.
 fn wanted_words(wanted: &str) -> &str {
     match wanted {
-        "u32" => "a whole number that is not negative",
+        "u32" | "u64" => "a whole number that is not negative",
         "f64" => "a number",
         "a sequence" => "an array",
         "a map" => "an object",

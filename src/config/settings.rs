@@ -41,12 +41,7 @@ fn allowlist(
     given: Option<schema::ModelAllowlist>,
     path: &JsonPath,
 ) -> Result<Option<Allowlist>, Fault> {
-    let Some(schema::ModelAllowlist(patterns)) = given else { return Ok(None) };
-    if patterns.is_empty() || patterns.iter().any(|pattern| pattern.trim().is_empty()) {
-        let problem = "an empty list or pattern allows no model";
-        return Err(Fault::at(path, problem, "name a model, or remove it to allow all"));
-    }
-    Ok(Some(Allowlist::new(patterns)))
+    given.map(|schema::ModelAllowlist(patterns)| Allowlist::checked(patterns, path)).transpose()
 }
 
 fn cooldown(given: schema::Cooldown, path: &JsonPath) -> Result<Vec<Duration>, Fault> {

@@ -6,9 +6,10 @@ use super::error::Fault;
 use super::path::{JsonPath, Step};
 
 /// The keys whose values are structs of the schema, and the ones whose values hold several.
-const ONE: [&str; 9] = [
+const ONE: [&str; 10] = [
     "team",
     "settings",
+    "gateway",
     "retryPolicy",
     "defaultRetryPolicy",
     "cooldown",
@@ -17,7 +18,7 @@ const ONE: [&str; 9] = [
     "metrics",
     "oauth",
 ];
-const SEVERAL: [&str; 2] = ["agents", "teams"];
+const SEVERAL: [&str; 3] = ["agents", "teams", "keys"];
 
 /// Refuses every array that stands for an object.
 pub(super) fn refuse_arrays(value: &Value, path: &JsonPath) -> Result<(), Fault> {

@@ -2,14 +2,18 @@
 
 use std::time::Duration;
 
+use chrono::SecondsFormat;
 use polpo_policy::price::{Nanodollars, PriceOverride, Rate};
+use polpo_policy::quota::Limits;
 use serde_json::{Map, Value, json};
 
 use polpo_upstream::oauth::OAuthSettings;
 
 use super::effective::{AgentConfig, Config, ProviderConfig, Settings, Synchronous};
+use super::gateway::{GatewayConfig, KeyConfig};
 
-/// What stands in the place of a secret.
+/// What stands in the place of a secret. It is too short for a client key: a gateway that took what
+/// is shown here for its own would be open to everyone.
 const MASK: &str = "********";
 
 /// The configuration as pretty JSON, every default filled in and every secret masked.
@@ -22,6 +26,7 @@ pub fn show(config: &Config) -> String {
         "providers": providers,
         "agents": agents,
         "settings": settings(&config.settings),
+        "gateway": gateway(&config.gateway),
     });
     escape(&mut shown);
     format!("{shown:#}")
@@ -107,6 +112,35 @@ fn settings(settings: &Settings) -> Value {
     shown.insert("journal".into(), journal.into());
     let metrics = json!({ "showProfileNames": settings.show_profile_names });
     shown.insert("metrics".into(), metrics);
+    shown.into()
+}
+
+fn gateway(gateway: &GatewayConfig) -> Value {
+    let mut shown = Map::new();
+    shown.insert("bind".into(), gateway.bind.to_string().into());
+    put(&mut shown, "adminKey", gateway.admin_key.as_ref().map(|_| MASK));
+    shown.insert("keys".into(), gateway.keys.iter().map(client_key).collect());
+    shown.insert("maxHeldBytes".into(), gateway.max_held_bytes.into());
+    shown.into()
+}
+
+fn client_key(key: &KeyConfig) -> Value {
+    let mut shown = Map::new();
+    shown.insert("name".into(), key.name.as_str().into());
+    shown.insert("key".into(), MASK.into());
+    let Limits { requests_per_minute, tokens_per_minute, cost_per_day, cost_total, concurrency } =
+        key.limits;
+    shown.insert("requestsPerMinute".into(), requests_per_minute.into());
+    put(&mut shown, "tokensPerMinute", tokens_per_minute);
+    put(&mut shown, "maxCostUsdPerDay", cost_per_day.map(Nanodollars::as_dollars));
+    put(&mut shown, "maxCostUsd", cost_total.map(Nanodollars::as_dollars));
+    put(&mut shown, "maxConcurrency", concurrency);
+    put(&mut shown, "models", key.models.as_ref().map(|list| list.patterns()));
+    put(
+        &mut shown,
+        "expires",
+        key.expires.map(|at| at.to_rfc3339_opts(SecondsFormat::AutoSi, true)),
+    );
     shown.into()
 }
 

@@ -9,10 +9,11 @@ use super::path::{JsonPath, Step};
 /// Texts shorter than this may be words: a proxy that takes any key is often given one.
 const MIN_SECRET: usize = 16;
 
-const ADVICE: &str = "keys belong in providers.<name>.apiKey, best as \"${NAME}\"";
+const ADVICE: &str =
+    "keys belong in providers.<name>.apiKey or gateway.keys[].key, best as \"${NAME}\"";
 
-/// Refuses a document in which a key stands anywhere but among the keys of a provider: something
-/// like `sk-…`, or the very text of a key that it or the environment has.
+/// Refuses a document in which a key stands anywhere but among the keys of a provider or of the
+/// gateway: something like `sk-…`, or the very text of a key that it or the environment has.
 pub(super) fn refuse_strays(document: &Value, env: Env<'_>) -> Result<(), Fault> {
     let mut secrets = Vec::new();
     collect(document, &JsonPath::default(), &mut secrets);
@@ -64,15 +65,20 @@ fn check(value: &Value, path: &JsonPath, secrets: &[String]) -> Result<(), Fault
     }
 }
 
-fn is_secret_place(path: &JsonPath) -> bool {
-    let [Step::Key(top), Step::Key(_), rest @ ..] = path.steps() else { return false };
-    let below = match rest {
-        [] => true,
-        [Step::Key(key)] => key == "apiKey",
-        [Step::Key(key), Step::Index(_)] => key == "apiKeys",
-        _ => false,
-    };
-    top == "providers" && below
+/// Whether a secret belongs there.
+pub(super) fn is_secret_place(path: &JsonPath) -> bool {
+    let keys = path.steps().iter().map(|step| match step {
+        Step::Key(key) => key.as_str(),
+        Step::Index(_) => "[]",
+    });
+    matches!(
+        keys.collect::<Vec<_>>()[..],
+        ["providers", _]
+            | ["providers", _, "apiKey"]
+            | ["providers", _, "apiKeys", "[]"]
+            | ["gateway", "adminKey"]
+            | ["gateway", "keys", "[]", "key"]
+    )
 }
 
 /// Whether a text has something in it that looks like an API key (`sk-…`), wherever it stands.

@@ -9,13 +9,14 @@ use std::time::Duration;
 use actix::{Addr, MailboxError, Recipient};
 use polpo_agents::messages::{Care, Explain, Report, Tend};
 use polpo_agents::scheduler::Scheduler;
-use polpo_policy::id::ProfileId;
+use polpo_policy::id::{LimitClass, ProfileId, ProviderId};
+use polpo_policy::pool::Obstacle;
 use tokio::io::AsyncWriteExt as _;
 use tokio::net::{UnixListener, UnixStream};
 use tokio::task::{JoinHandle, JoinSet};
 use tokio::time::{sleep, timeout};
 
-use super::wire::{Answer, Ask, Explained, ProfileStatus, request};
+use super::wire::{Answer, Ask, Explained, ProfileStatus, Wanted, request};
 use super::{directory, read_line};
 use crate::state::StateDir;
 
@@ -159,7 +160,8 @@ impl Handles {
         Self { report, explain, tend: scheduler.clone().recipient() }
     }
 
-    async fn answer(&self, ask: Ask) -> Answer {
+    /// Answers.
+    pub(crate) async fn answer(&self, ask: Ask) -> Answer {
         let answer = match ask {
             Ask::Status => self.report.send(Report).await.map(|reports| {
                 Answer::Status(reports.into_iter().map(ProfileStatus::from).collect())
@@ -173,6 +175,19 @@ impl Handles {
             Ask::Enable { profiles } => self.tend(profiles, Care::Release).await,
         };
         answer.unwrap_or_else(|_| Answer::Refused("the process is about to end".to_owned()))
+    }
+
+    /// What keeps each profile of these providers from serving a class of models, if anything does.
+    pub(crate) async fn obstacles(
+        &self,
+        providers: &[ProviderId],
+        class: &LimitClass,
+    ) -> Vec<Obstacle> {
+        let wanted = |provider: &ProviderId| Wanted::of(provider.clone(), class.clone());
+        let models = providers.iter().map(wanted).collect();
+        let explained = self.explain.send(Explain(request(models, None))).await;
+        let ranking = explained.map(|it| it.ranking).unwrap_or_default();
+        ranking.into_iter().filter_map(|ranked| ranked.obstacle).collect()
     }
 
     async fn tend(&self, profiles: Vec<ProfileId>, care: Care) -> Result<Answer, MailboxError> {

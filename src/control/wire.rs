@@ -50,6 +50,13 @@ pub(crate) struct Wanted {
     pin: Option<ProfileId>,
 }
 
+impl Wanted {
+    /// Any profile of a provider, for a class of models.
+    pub(crate) const fn of(provider: ProviderId, class: LimitClass) -> Self {
+        Self { provider, class, pin: None }
+    }
+}
+
 /// How a profile stands.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

@@ -1,3 +1,4 @@
 //! What polpo serves over HTTP.
 
+pub mod gateway;
 pub mod metrics;

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use polpo_agents::clock::Clock;
 use polpo_agents::messages::{Care, Found, Leave, Tend};
-use polpo_store::profiles::{ProfileFile, Stamp};
+use polpo_store::disk::Stamp;
+use polpo_store::profiles::ProfileFile;
 use tokio::task::spawn_blocking;
 use tokio::time::sleep;
 

@@ -14,8 +14,8 @@ use chrono::DateTime;
 use polpo_policy::price::Nanodollars;
 use polpo_policy::usage::Usage;
 use polpo_store::journal::{
-    CallEnd, CallId, CallStart, FinishedLine, Journal, JournalOptions, NewRun, ResultKind, RunId,
-    SqliteJournal, Synchronous,
+    BookedCall, CallEnd, CallId, CallStart, FinishedLine, Journal, JournalOptions, NewRun,
+    ResultKind, RunId, SqliteJournal, Synchronous,
 };
 use sqlx::sqlite::{SqliteConnectOptions, SqliteSynchronous};
 use sqlx::{ConnectOptions, Connection, SqliteConnection};
@@ -39,6 +39,9 @@ async fn main() {
         }
         for group in [1, 512] {
             report(&format!("by hand, {group} together"), by_hand(group).await);
+        }
+        for group in [1, 64, 1000] {
+            report(&format!("booked, {group} together"), booked(group).await);
         }
     }
 }
@@ -79,6 +82,23 @@ async fn journal(callers: usize) -> (usize, Duration, Vec<Duration>) {
     let took = began.elapsed();
     journal.close().await.unwrap();
     (waits.len(), took, waits)
+}
+
+/// So many calls of the gateway in one request, one request after the other.
+async fn booked(group: usize) -> (usize, Duration, Vec<Duration>) {
+    let directory = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let journal = open(directory.path()).await;
+    let calls: Vec<_> = (0..100 * group.min(1000)).map(call_of_gateway).collect();
+    let mut waits = Vec::new();
+    let began = Instant::now();
+    for calls in calls.chunks(group) {
+        let asked = Instant::now();
+        journal.book(calls.to_vec()).await.unwrap();
+        waits.push(asked.elapsed());
+    }
+    let took = began.elapsed();
+    journal.close().await.unwrap();
+    (calls.len(), took, waits)
 }
 
 /// So many tasks in one transaction, statement by statement; a wait is that of a transaction.
@@ -194,6 +214,25 @@ fn start(result: &FinishedLine) -> CallStart {
         profile: result.profile.clone(),
         reserved: Nanodollars(1_000_000),
         started_at: DateTime::UNIX_EPOCH,
+    }
+}
+
+fn call_of_gateway(number: usize) -> BookedCall {
+    let at = DateTime::from_timestamp_millis(1_768_392_000_000 + number as i64).unwrap();
+    BookedCall {
+        key: format!("client-{}", number % 20).into(),
+        request: format!("req_011CSHoEeqs5C35K2UU{number:07}"),
+        model: "claude-sonnet-4-6".into(),
+        model_served: "claude-sonnet-4-6".into(),
+        profile: format!("anthropic:key-{:08}", number % 50).into(),
+        outcome: "succeeded",
+        usage: Usage { input: 100, output: 20, ..Usage::default() },
+        cost: Nanodollars(600_000),
+        priced: true,
+        is_lost: false,
+        simulated: false,
+        started_at: at,
+        ended_at: at,
     }
 }
 

@@ -2,10 +2,12 @@
 //!
 //! The journal is the truth and the results file a projection of it.
 
+mod booked;
 mod call;
 mod cost;
 mod error;
 mod memory;
+mod message_batch;
 mod result;
 mod run;
 mod sqlite;
@@ -14,10 +16,12 @@ use chrono::{DateTime, Utc};
 use futures_util::future::BoxFuture;
 use polpo_policy::usage::Usage;
 
+pub use self::booked::{BookedCall, KeySpent};
 pub use self::call::{CallEnd, CallId, CallStart, Carried, LostCall};
 pub use self::cost::{CostQuery, CostReport, CostRow, Group};
 pub use self::error::{Cause, JournalError};
 pub use self::memory::MemoryJournal;
+pub use self::message_batch::{BatchPage, BatchQuery, BatchRecord, Cursor};
 pub use self::result::{FinishedLine, FinishedTask, ResultKind};
 pub use self::run::{Appended, Holder, NewRun, Run, RunId};
 pub use self::sqlite::{JournalOptions, SqliteJournal, Synchronous};
@@ -71,6 +75,38 @@ pub trait Journal: Send + Sync {
     /// Records that the results file was rewritten, and how far it holds the lines now.
     fn record_rewritten(&self, run: RunId, appended: Appended) -> Answer<'_, ()>;
 
+    /// Records calls of the gateway that have ended, all of them or none, and adds them to what
+    /// their keys have spent. Cheapest by the hundred; other commits wait for thousands.
+    fn book(&self, calls: Vec<BookedCall>) -> Answer<'_, ()>;
+
+    /// What the client keys of the gateway have spent, by name: on the UTC day that `day_start` is
+    /// on, and in all. Keys without a booked call or an unsettled batch are left out.
+    fn spent(&self, simulated: bool, day_start: DateTime<Utc>) -> Answer<'_, Vec<KeySpent>>;
+
+    /// Records a message batch that was made, as it is.
+    fn keep_batch(&self, batch: BatchRecord) -> Answer<'_, ()>;
+
+    /// A message batch, whoever made it.
+    fn batch<'a>(&'a self, id: &'a str) -> Answer<'a, Option<BatchRecord>>;
+
+    /// A page of a client key's message batches. A cursor that is none of them is a
+    /// [`JournalError::UnknownBatch`].
+    fn batches(&self, query: BatchQuery) -> Answer<'_, BatchPage>;
+
+    /// The message batches that money is held for, the oldest first.
+    fn unsettled_batches(&self, simulated: bool) -> Answer<'_, Vec<BatchRecord>>;
+
+    /// Replaces the object of a message batch.
+    fn update_batch(&self, id: String, object: String) -> Answer<'_, ()>;
+
+    /// Books the calls of a message batch instead of what was held for it, and says whether it
+    /// did: not if the batch was settled before.
+    fn settle_batch(&self, id: String, calls: Vec<BookedCall>) -> Answer<'_, bool>;
+
+    /// Forgets a message batch. One that is not settled stays, as its money would be forgotten
+    /// too: that is a [`JournalError::UnsettledBatch`].
+    fn drop_batch(&self, id: String) -> Answer<'_, ()>;
+
     /// What calls cost, by group.
     fn costs(&self, query: CostQuery) -> Answer<'_, CostReport>;
 
@@ -85,6 +121,14 @@ pub trait Journal: Send + Sync {
 /// A time as it is kept: in milliseconds.
 fn stored_time(time: DateTime<Utc>) -> DateTime<Utc> {
     DateTime::from_timestamp_millis(time.timestamp_millis()).unwrap_or_default()
+}
+
+/// Milliseconds of a UTC day.
+const DAY: i64 = 86_400_000;
+
+/// The UTC day of a time, as its number since 1970.
+fn day_of(time: DateTime<Utc>) -> i64 {
+    time.timestamp_millis().div_euclid(DAY)
 }
 
 /// The most of one class that a call is recorded with: far above what any call can use, and low

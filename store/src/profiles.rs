@@ -1,6 +1,5 @@
 //! The profile file `auth-profiles.json`: credentials, and what is remembered of them.
 
-mod disk;
 mod document;
 mod error;
 mod limits;
@@ -9,20 +8,19 @@ mod stats;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::fs::{self, File};
-use std::os::unix::fs::MetadataExt;
+use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::time::SystemTime;
 
 use polpo_policy::health::Health;
 use polpo_policy::id::{ProfileId, ProviderId};
 use polpo_policy::limits::Timestamp;
 use sha2::{Digest, Sha256};
 
-use self::document::{Damage, Document};
+use self::document::Document;
 pub use self::error::ProfileFileError;
 pub use self::names::profile_id;
 pub use self::stats::as_kept;
+use crate::disk::{self, Damage, Stamp};
 
 /// The name of the lock on the file.
 const LOCK: &str = "auth-profiles.lock";
@@ -84,14 +82,6 @@ pub struct Contents {
     pub health: BTreeMap<ProfileId, Health>,
     /// What was wrong with the file and what was done about it, a sentence each.
     pub warnings: Vec<String>,
-}
-
-/// Tells one state of the file from another, without reading it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stamp {
-    modified: SystemTime,
-    length: u64,
-    inode: u64,
 }
 
 /// The right to refresh the token of one profile, of all processes. Released when dropped.
@@ -205,9 +195,7 @@ impl ProfileFile {
     /// means that somebody wrote it.
     #[must_use]
     pub fn stamp(&self) -> Option<Stamp> {
-        let metadata = fs::metadata(&self.path).ok()?;
-        let modified = metadata.modified().ok()?;
-        Some(Stamp { modified, length: metadata.len(), inode: metadata.ino() })
+        Stamp::of(&self.path)
     }
 
     /// Changes the file under its lock, and writes it if that changed anything.

@@ -163,15 +163,15 @@ fn a_pinned_profile_that_fails_gives_way_to_the_next_model() {
 }
 
 #[test]
-fn without_a_fallback_a_turn_waits_and_then_says_who_is_not_there_until_when() {
+fn without_a_fallback_a_turn_that_would_wait_in_vain_says_who_is_not_there_until_when() {
     let rule = json!({"fault": "rateLimit", "retryAfterSeconds": 600});
     let world = world_of(json!({"faults": {"rules": [rule]}}));
     world.write("polpo.json", r#"{"settings": {"maxQueueSeconds": 1}}"#);
     let ran = chat(&world, &[], &["Hello"]);
     let (a, b) = (profile("a"), profile("b"));
     let standing = [a, b].map(|profile| format!("{profile}: cooling until "));
-    let ran =
-        ran.complained(1, &["no answer from anthropic:claude-sonnet-4-6: no profile was free"]);
+    let words = ["no answer from anthropic:claude-sonnet-4-6: no profile was free", "nor will be"];
+    let ran = ran.complained(1, &words);
     assert!(standing.iter().all(|words| ran.stderr.contains(words)), "{ran}");
 }
 
@@ -205,12 +205,22 @@ fn a_chat_that_cannot_begin_says_why() {
 }
 
 /// A chat whose second answer does not come.
-fn stalled(lines: &str) -> (World, Process) {
+fn stalled() -> (World, Process) {
     let world = world_of(json!({"faults": {"rules": [{"fault": "stall", "skip": 1}]}}));
+    begun(world, "One\nTwo\n", "exec <input")
+}
+
+/// A chat that waits for more to be said.
+fn open(lines: &str) -> (World, Process) {
+    begun(world_of(json!({})), lines, "mkfifo pipe && exec <>pipe && cat input >pipe")
+}
+
+/// A chat that has had its first answer; `reading` has the shell open what it reads.
+fn begun(world: World, lines: &str, reading: &str) -> (World, Process) {
     world.write("input", lines);
     let mut shell = world.command("sh");
-    let script = "exec \"$0\" chat --simulate <input";
-    shell.args(["-c", script, env!("CARGO_BIN_EXE_polpo")]);
+    let script = format!("{reading} && exec \"$0\" chat --simulate");
+    shell.args(["-c", &script, env!("CARGO_BIN_EXE_polpo")]);
     let process = Process::logged(shell, &world.path("log"));
     wait_for("no answer", || world.read("log").contains(" · $0.00").then_some(()));
     (world, process)
@@ -218,7 +228,7 @@ fn stalled(lines: &str) -> (World, Process) {
 
 #[test]
 fn a_running_conversation_can_be_explained_by_what_status_calls_it() {
-    let (world, process) = stalled("One\n/status\nTwo\n");
+    let (world, process) = open("One\n/status\n");
     let session = wait_for("no status", || {
         let log = world.read("log");
         let (_, session) = log.split_once("session: ")?;
@@ -232,7 +242,7 @@ fn a_running_conversation_can_be_explained_by_what_status_calls_it() {
 
 /// What a chat leaves behind that gets a signal while it waits for its second answer.
 fn ended_by(signal: &str) -> Value {
-    let (world, process) = stalled("One\nTwo\n");
+    let (world, process) = stalled();
     let costs = || world.run(&["cost", "--simulate", "--by", "profile", "--json"]).ended(0).json();
     wait_for("no second call", || (costs()["notEnded"]["calls"] == 1).then_some(()));
     process.signal(signal);

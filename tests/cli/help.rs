@@ -30,6 +30,18 @@ fn help_of_auth() {
 }
 
 #[test]
+fn help_of_gateway() {
+    let commands = ["add", "list", "revoke"];
+    let texts = commands.map(|command| {
+        let text = help(&["gateway", "key", command]);
+        let (own, _) = text.split_once("Options of every command").unwrap();
+        format!("## polpo gateway key {command}\n\n{own}")
+    });
+    let above = [help(&["gateway"]), help(&["gateway", "key"])].join("\n");
+    insta::assert_snapshot!(format!("{above}\n{}", texts.join("\n")));
+}
+
+#[test]
 fn help_of_each_other_command() {
     let commands: [&[&str]; 12] = [
         &["init"],

@@ -12,13 +12,19 @@
 mod auth;
 #[cfg(test)]
 mod chat;
+mod claude_code;
+mod client_keys;
 mod commands;
+mod compatible;
 mod credentials;
 mod disk;
 mod exact;
 mod files;
+mod gateway;
+mod gateway_costs;
 mod gsm8k;
 mod help;
+mod http;
 mod input;
 mod kill;
 mod oauth;
@@ -29,4 +35,5 @@ mod sdk;
 mod secrets;
 mod seeds;
 mod server;
+mod site;
 mod support;

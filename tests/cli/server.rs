@@ -50,7 +50,7 @@ pub(crate) fn prompt(number: usize) -> String {
     format!("What is the meaning of {number}?")
 }
 
-/// The simulated API.
+/// The simulated API, or whatever else serves in a process of its own.
 pub(crate) struct Server {
     child: Child,
     address: String,
@@ -61,7 +61,11 @@ impl Server {
     pub(crate) fn start(world: &World, scenario: &str) -> Self {
         world.write("served-scenario.json", scenario);
         let arguments = ["simulate", "--bind", "127.0.0.1:0", "--scenario", "served-scenario.json"];
-        let mut command = world.polpo(&arguments);
+        Self::spawn(world.polpo(&arguments))
+    }
+
+    /// Runs a process that says first where it serves.
+    pub(crate) fn spawn(mut command: Command) -> Self {
         let command = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit());
         let mut child = command.spawn().unwrap();
         let mut said = BufReader::new(child.stdout.take().unwrap());

@@ -68,8 +68,9 @@ fn the_models_are_those_of_the_catalogue() {
         let hundredths = rate("cacheRead") / rate("input") * 100.0;
         assert!((hundredths - reads.parse::<f64>().unwrap()).abs() < 1e-9, "{name}: {hundredths}");
         assert_eq!(lifecycle, model["lifecycle"], "{name}");
-        assert_eq!(model["vision"], true, "{name}");
-        assert_eq!(model["reasoning"], !name.contains("-3-5-"), "{name}");
+        let can = |word: &str| &model["capabilities"][word]["supported"];
+        assert_eq!(*can("image_input"), true, "{name}");
+        assert_eq!(*can("thinking"), !name.contains("-3-5-"), "{name}");
         let most = match context {
             "1M" => 128_000,
             _ if name.contains("-4-5") => 64_000,

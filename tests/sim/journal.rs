@@ -4,8 +4,9 @@ use std::sync::Mutex;
 
 use chrono::{DateTime, Utc};
 use polpo_store::journal::{
-    Answer, Appended, CallEnd, CallId, CallStart, Carried, CostQuery, CostReport, FinishedLine,
-    FinishedTask, Holder, Journal, LostCall, MemoryJournal, NewRun, Run, RunId,
+    Answer, Appended, BatchPage, BatchQuery, BatchRecord, BookedCall, CallEnd, CallId, CallStart,
+    Carried, CostQuery, CostReport, FinishedLine, FinishedTask, Holder, Journal, KeySpent,
+    LostCall, MemoryJournal, NewRun, Run, RunId,
 };
 
 /// What became of a call.
@@ -20,12 +21,18 @@ pub(crate) struct Row {
 pub(crate) struct Diary {
     inner: MemoryJournal,
     rows: Mutex<Vec<Row>>,
+    booked: Mutex<Vec<BookedCall>>,
 }
 
 impl Diary {
     /// Every call in the order in which they began.
     pub(crate) fn rows(&self) -> Vec<Row> {
         self.rows.lock().unwrap().clone()
+    }
+
+    /// Every call of the gateway in the order in which they ended.
+    pub(crate) fn booked(&self) -> Vec<BookedCall> {
+        self.booked.lock().unwrap().clone()
     }
 }
 
@@ -80,6 +87,43 @@ impl Journal for Diary {
 
     fn record_rewritten(&self, run: RunId, appended: Appended) -> Answer<'_, ()> {
         self.inner.record_rewritten(run, appended)
+    }
+
+    fn book(&self, calls: Vec<BookedCall>) -> Answer<'_, ()> {
+        self.booked.lock().unwrap().extend(calls.iter().cloned());
+        self.inner.book(calls)
+    }
+
+    fn spent(&self, simulated: bool, day_start: DateTime<Utc>) -> Answer<'_, Vec<KeySpent>> {
+        self.inner.spent(simulated, day_start)
+    }
+
+    fn keep_batch(&self, batch: BatchRecord) -> Answer<'_, ()> {
+        self.inner.keep_batch(batch)
+    }
+
+    fn batch<'a>(&'a self, id: &'a str) -> Answer<'a, Option<BatchRecord>> {
+        self.inner.batch(id)
+    }
+
+    fn batches(&self, query: BatchQuery) -> Answer<'_, BatchPage> {
+        self.inner.batches(query)
+    }
+
+    fn unsettled_batches(&self, simulated: bool) -> Answer<'_, Vec<BatchRecord>> {
+        self.inner.unsettled_batches(simulated)
+    }
+
+    fn update_batch(&self, id: String, object: String) -> Answer<'_, ()> {
+        self.inner.update_batch(id, object)
+    }
+
+    fn settle_batch(&self, id: String, calls: Vec<BookedCall>) -> Answer<'_, bool> {
+        self.inner.settle_batch(id, calls)
+    }
+
+    fn drop_batch(&self, id: String) -> Answer<'_, ()> {
+        self.inner.drop_batch(id)
     }
 
     fn costs(&self, query: CostQuery) -> Answer<'_, CostReport> {

@@ -5,11 +5,16 @@ mod affinity;
 #[cfg(test)]
 mod conversation;
 #[cfg(test)]
+#[path = "../gateway/corpus.rs"]
+mod corpus;
+#[cfg(test)]
 mod expect;
 #[cfg(test)]
 mod fairness;
 #[cfg(test)]
 mod faults;
+#[cfg(test)]
+mod gateway;
 #[cfg(test)]
 mod hangup;
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use polpo_upstream::error::TransportError;
 use serde_json::json;
 
@@ -18,6 +19,7 @@ pub(crate) const OUTPUT: u64 = 40;
 #[derive(Clone, Debug)]
 pub(crate) enum Step {
     Text(String),
+    Bytes(Bytes),
     Sleep(Duration),
     Fail(TransportError),
     Silence,
@@ -46,6 +48,16 @@ impl Canned {
         self
     }
 
+    /// All that it says to whoever asks for a model.
+    pub(crate) fn said(&self, model: &str) -> String {
+        let texts = self.steps.iter().filter_map(|step| match step {
+            Step::Text(text) => Some(text.replace(ASKED, model)),
+            Step::Bytes(bytes) => Some(String::from_utf8_lossy(bytes).into_owned()),
+            Step::Sleep(_) | Step::Fail(_) | Step::Silence | Step::Panic => None,
+        });
+        texts.collect()
+    }
+
     /// Goes on with a step after what there is.
     pub(crate) fn then(mut self, step: Step) -> Self {
         self.steps.push(step);
@@ -67,13 +79,28 @@ pub(crate) fn ends(text: &str, stop_reason: &str) -> Canned {
         .then(stop_event())
 }
 
+/// A good answer in one piece.
+pub(crate) fn says_whole(text: &str) -> Canned {
+    let message = json!({
+        "id": "msg_1", "type": "message", "role": "assistant", "model": ASKED,
+        "content": [{"type": "text", "text": text}], "stop_reason": "end_turn",
+        "usage": {"input_tokens": INPUT, "output_tokens": OUTPUT},
+    });
+    let headers = vec![("content-type", "application/json".to_owned())];
+    let steps = vec![Step::Text(message.to_string())];
+    Canned { delay: Duration::ZERO, head: Ok(200), headers, steps }
+}
+
 /// The beginning of an answer, `text` included.
 pub(crate) fn begins(text: &str) -> Canned {
     let block = json!({"index": 0, "content_block": {"type": "text", "text": ""}});
-    let delta = json!({"index": 0, "delta": {"type": "text_delta", "text": text}});
+    // In the order in which the API writes it: what is said is counted without parsing it.
+    let (quoted, name) = (json!(text), "content_block_delta");
+    let delta = format!(r#"{{"type":"text_delta","text":{quoted}}}"#);
+    let data = format!(r#"{{"type":"{name}","index":0,"delta":{delta}}}"#);
     starts()
         .then(Step::Text(event("content_block_start", block)))
-        .then(Step::Text(event("content_block_delta", delta)))
+        .then(Step::Text(format!("event: {name}\ndata: {data}\n\n")))
 }
 
 /// The beginning of an answer before its content.
@@ -145,7 +172,7 @@ pub(crate) fn unreachable(error: TransportError) -> Canned {
     Canned { delay: Duration::ZERO, head: Err(error), headers: Vec::new(), steps: Vec::new() }
 }
 
-fn event(name: &str, mut data: serde_json::Value) -> String {
+pub(crate) fn event(name: &str, mut data: serde_json::Value) -> String {
     data["type"] = name.into();
     format!("event: {name}\ndata: {data}\n\n")
 }

@@ -20,6 +20,10 @@ pub(crate) struct Sent {
     /// The part of the profile's id behind the colon.
     pub(crate) profile: String,
     pub(crate) body: Value,
+    /// The body as it came.
+    pub(crate) bytes: Bytes,
+    pub(crate) path: String,
+    pub(crate) headers: HeaderMap,
 }
 
 impl Sent {
@@ -95,7 +99,9 @@ impl Script {
         let body: Value = serde_json::from_slice(&call.body).unwrap();
         let model = body["model"].as_str().unwrap().to_owned();
         let at = self.start.elapsed().as_secs_f64();
-        self.edit(|state| state.sent.push(Sent { at, profile: profile.to_owned(), body }));
+        let Call { path, headers, body: bytes, .. } = call.clone();
+        let sent = Sent { at, profile: profile.to_owned(), body, bytes, path, headers };
+        self.edit(|state| state.sent.push(sent));
         model
     }
 
@@ -158,6 +164,7 @@ fn body(steps: Vec<Step>, model: String, script: &Script) -> Body {
             loop {
                 let item = match steps.pop_front()? {
                     Step::Text(text) => Ok(Bytes::from(text.replace(ASKED, &model))),
+                    Step::Bytes(bytes) => Ok(bytes),
                     Step::Fail(error) => Err(error),
                     Step::Silence => std::future::pending().await,
                     Step::Panic => panic!("the script says so"),

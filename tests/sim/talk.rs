@@ -228,24 +228,27 @@ fn a_pinned_profile_that_fails_gives_way_to_the_next_model_and_never_to_another_
 }
 
 #[test]
-fn a_pinned_profile_without_a_fallback_is_waited_for_until_the_deadline() {
+fn a_pinned_profile_without_a_fallback_is_waited_for_if_it_is_back_in_time_and_else_not_at_all() {
     simulate(async || {
         let world = World::new(&["a", "b"]).await;
-        world.script.on("b", [limited(300), says("back")]);
+        world.script.on("b", [limited(300), says("back"), limited(50), says("again")]);
         let mut conversation = Conversation::new(&format!("{OPUS}@anthropic:b"), &[]);
         let (talked, heard) = conversation.say(&world, "one").await;
-        let Err(Unsaid::Refused { refusal: Refusal::TimedOut, last: Some(problem) }) =
+        let Err(Unsaid::Refused { refusal: Refusal::TimedOut { until }, last: Some(problem) }) =
             &talked.result
         else {
             panic!("{talked:?}")
         };
         assert_eq!((problem.status, heard.len()), (429, 0));
-        assert_eq!(world.clock.now().timestamp(), 60);
+        assert_eq!(world.clock.now().timestamp(), 0, "a turn has a minute");
+        assert_eq!(until.map(|until| until.timestamp()), Some(300));
         assert_eq!(world.metric("requests_total", &[("outcome", "timed_out")]), 1.0);
-        pass(250).await;
+        pass(301).await;
         let (talked, _) = conversation.say(&world, "again").await;
         assert_eq!(served(&talked), (OPUS, "b", Why::Pinned));
-        assert_eq!(conversation.messages.len(), 2, "what failed is not kept");
+        let (talked, _) = conversation.say(&world, "and again").await;
+        assert_eq!(served(&talked), (OPUS, "b", Why::Pinned));
+        assert_eq!(conversation.messages.len(), 4, "what failed is not kept");
     });
 }
 
@@ -317,7 +320,7 @@ fn a_turn_cancelled_before_any_figure_came_is_charged_at_most_and_one_that_waits
         assert_eq!(talked.spent.cost, end.cost);
 
         let world = World::new(&["a"]).await;
-        world.script.on("a", [limited(300)]);
+        world.script.on("a", [limited(50)]);
         let (talked, end) = cancelled(&world).await;
         assert_eq!((end.outcome, talked.spent.cost), ("rate_limit", Nanodollars::default()));
         assert_eq!(world.rows().len(), 1);

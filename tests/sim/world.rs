@@ -5,7 +5,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use chrono::DateTime;
-use polpo::config::{AgentConfig, BillingDisable, Config, JournalConfig, RetryConfig, Settings};
+use polpo::config::{
+    AgentConfig, BillingDisable, Config, GatewayConfig, JournalConfig, RetryConfig, Settings,
+};
 use polpo::wiring::{self, Actors, Outlet, Shared};
 use polpo_agents::clock::Clock;
 use polpo_agents::job::{Ending, Job, Outcome, Question, Spent};
@@ -43,7 +45,7 @@ pub(crate) struct World {
     pub(crate) clock: Clock,
     pub(crate) actors: Actors,
     pub(crate) file: ProfileFile,
-    journal: Arc<Diary>,
+    pub(crate) journal: Arc<Diary>,
     run: RunId,
     _directory: Option<TempDir>,
 }
@@ -182,6 +184,11 @@ impl World {
         &*self.journal
     }
 
+    /// The journal with its diary.
+    pub(crate) fn diary(&self) -> Arc<Diary> {
+        self.journal.clone()
+    }
+
     /// The run that every job belongs to.
     pub(crate) const fn run_id(&self) -> RunId {
         self.run
@@ -277,6 +284,12 @@ pub(crate) fn config(agents: Vec<AgentConfig>) -> Config {
     Config {
         providers: BTreeMap::new(),
         agents,
+        gateway: GatewayConfig {
+            bind: ([127, 0, 0, 1], 0).into(),
+            admin_key: None,
+            keys: Vec::new(),
+            max_held_bytes: 1 << 30,
+        },
         settings: Settings {
             max_concurrency: 64,
             max_queue: minutes(1),

@@ -12,9 +12,10 @@ use crate::transport::{Call, Reply, Sending, Transport};
 /// A connection that is not there after this long will not come; the official SDKs wait 5 s.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A healthy stream has a ping every few seconds; clients of the API give up after this long.
-/// There is no limit on the whole: a long answer may take as long as it takes.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(300);
+/// A healthy stream has a ping every few seconds, but an answer in one piece is silent until it is
+/// written: the official SDKs wait for it this long. There is no limit on the whole: a long answer
+/// may take as long as it takes.
+const IDLE_TIMEOUT: Duration = Duration::from_secs(600);
 
 /// Keeps connections through NATs that forget a silent one after a few minutes.
 const KEEPALIVE: Duration = Duration::from_secs(60);

@@ -2,9 +2,11 @@
 
 pub mod credential;
 pub mod error;
+pub mod headers;
 pub mod http;
 pub mod meter;
 pub mod oauth;
+pub mod random;
 pub mod sse;
 pub mod transport;
 pub mod wire;

@@ -25,6 +25,8 @@ pub struct Meter {
     model: Option<String>,
     has_totals: bool,
     has_content: bool,
+    has_begun: bool,
+    said: u64,
     ending: Ending,
 }
 
@@ -54,8 +56,13 @@ impl Meter {
     /// Only three of the API's events carry figures; the many deltas are told by their name and
     /// not parsed. An unreadable event changes nothing.
     pub fn observe(&mut self, event: &Event<'_>) {
+        self.has_begun |= !matches!(event.name, b"ping" | b"message_start" | b"error");
         match event.name {
-            b"content_block_delta" | b"content_block_start" => self.has_content = true,
+            b"content_block_delta" => {
+                self.has_content = true;
+                self.said += said(&event.data);
+            }
+            b"content_block_start" => self.has_content = true,
             b"message_start" => {
                 if let Ok(start) = serde_json::from_slice::<MessageStart>(&event.data) {
                     self.take(start.message);
@@ -78,6 +85,7 @@ impl Meter {
     pub fn observe_message(&mut self, message: &[u8]) {
         if let Ok(message) = serde_json::from_slice::<Message>(message) {
             (self.has_content, self.has_totals) = (true, message.usage.is_some());
+            self.has_begun = true;
             self.take(message);
             self.ending = Ending::Complete;
         }
@@ -106,6 +114,18 @@ impl Meter {
         self.has_content
     }
 
+    /// Whether anything has arrived but what comes before all answers, a failure included.
+    #[must_use]
+    pub const fn has_begun(&self) -> bool {
+        self.has_begun
+    }
+
+    /// How many bytes the model has said so far, about.
+    #[must_use]
+    pub const fn said(&self) -> u64 {
+        self.said
+    }
+
     /// Whether the final totals are known.
     #[must_use]
     pub const fn has_totals(&self) -> bool {
@@ -117,6 +137,21 @@ impl Meter {
     pub const fn ending(&self) -> &Ending {
         &self.ending
     }
+}
+
+/// The length of what a delta adds, told without parsing it: what is quoted last, after the type.
+fn said(data: &[u8]) -> u64 {
+    let after = |from: usize, text: &[u8]| {
+        let rest = data.get(from..)?;
+        memchr::memmem::find(rest, text).map(|at| from + at + text.len())
+    };
+    let start = after(0, b"\"delta\":{")
+        .and_then(|at| after(at, b"\",\""))
+        .and_then(|at| after(at, b"\":\""));
+    // Of a delta of another shape, all of it.
+    let start = start.unwrap_or(0);
+    let end = memchr::memrchr(b'"', data).unwrap_or(data.len());
+    end.saturating_sub(start) as u64
 }
 
 #[cfg(test)]
@@ -159,6 +194,29 @@ mod tests {
         let meter = meter([&STREAM.as_bytes()[..cut]]);
         assert!(meter.has_content() && !meter.has_totals());
         assert_eq!(*meter.ending(), Ending::Open);
+    }
+
+    #[test]
+    fn an_answer_begins_with_the_first_event_that_only_an_answer_has() {
+        let events: Vec<&str> = STREAM.split_inclusive("\n\n").collect();
+        assert!(!meter(events[..2].iter().map(|it| it.as_bytes())).has_begun());
+        assert!(meter(events[..3].iter().map(|it| it.as_bytes())).has_begun());
+        assert!(meter([events[4].as_bytes()]).has_begun(), "without any content, too");
+        assert!(!meter([&b"event: error\ndata: {}\n\n"[..]]).has_begun());
+    }
+
+    #[test]
+    fn what_is_said_is_counted_without_its_packing() {
+        for (delta, bytes) in [
+            (r#"{"type":"text_delta","text":"Sunny"}"#, 5),
+            (r#"{"type":"thinking_delta","thinking":"Let me"}"#, 6),
+            (r#"{"type":"input_json_delta","partial_json":""}"#, 0),
+            (r#"{"type":"input_json_delta","partial_json":"{\"a\":"}"#, 7),
+        ] {
+            let data = format!(r#"{{"type":"content_block_delta","index":0,"delta":{delta}   }}"#);
+            assert_eq!(said(data.as_bytes()), bytes, "{data}");
+        }
+        assert_eq!((said(b"{}"), said(b"")), (2, 0));
     }
 
     #[test]

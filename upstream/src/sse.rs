@@ -42,6 +42,12 @@ impl Decoder {
         if self.pending.len() > MAX_EVENT_BYTES { Err(Oversized) } else { Ok(()) }
     }
 
+    /// How many of the bytes at the end of what was fed begin an event that is not complete.
+    #[must_use]
+    pub const fn pending(&self) -> usize {
+        self.pending.len()
+    }
+
     /// Puts the pending event together; returns what comes after it.
     fn resume<'a>(&mut self, chunk: &'a [u8], sink: &mut dyn FnMut(Event<'_>)) -> &'a [u8] {
         let mut start = 0;

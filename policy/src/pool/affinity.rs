@@ -26,13 +26,22 @@ const MOST: usize = 100_000;
 
 /// Where the conversations are at home. A cache is of one model, so a conversation has a home for
 /// each class that it uses.
+///
+/// A conversation has one turn at a time; what comes beside it is a fan-out. A cache can be read
+/// only once the answer that writes it has begun, so that a fan-out would crowd the home for little:
+/// it goes anywhere, and leaves the home where it is.
 #[derive(Debug, Default)]
 pub(super) struct Homes {
-    /// By conversation and class, the turns that decide it, in order: the last one that was
-    /// answered, and those under way.
-    homes: BTreeMap<(SessionId, LimitClass), Vec<Home>>,
+    homes: BTreeMap<(SessionId, LimitClass), Turns>,
     ends: BTreeSet<(Timestamp, SessionId, LimitClass)>,
     workspaces: BTreeMap<WorkspaceId, BTreeSet<ProfileId>>,
+}
+
+/// The turns of a conversation that decide where it is at home.
+#[derive(Debug, Default)]
+struct Turns {
+    answered: Option<Home>,
+    under_way: Option<Home>,
 }
 
 /// Whom a turn was granted to, and when.
@@ -42,34 +51,49 @@ struct Home {
     since: Timestamp,
 }
 
+impl Home {
+    fn is_warm(&self, now: Timestamp) -> bool {
+        self.since + WARM > now
+    }
+}
+
 impl Homes {
-    /// The profile that served the last turn, while its cache is warm.
+    /// The profile that served the last turn, while its cache is warm; none for what comes beside
+    /// a turn that is under way.
     pub(super) fn of(
         &self,
         now: Timestamp,
         session: &SessionId,
         class: &LimitClass,
     ) -> Option<&ProfileId> {
-        let home = self.homes.get(&(session.clone(), class.clone()))?.last()?;
-        (home.since + WARM > now).then_some(&home.profile)
+        let turns = self.homes.get(&(session.clone(), class.clone()))?;
+        let home = turns.answered.as_ref().filter(|_| turns.under_way.is_none())?;
+        home.is_warm(now).then_some(&home.profile)
     }
 
-    /// A profile serves a turn.
+    /// A profile serves a turn; `false` if that is one beside the conversation's own, and of no
+    /// consequence.
     pub(super) fn settle_in(
         &mut self,
         now: Timestamp,
         session: &SessionId,
         class: &LimitClass,
         profile: &ProfileId,
-    ) {
+    ) -> bool {
+        let turns = self.homes.get(&(session.clone(), class.clone()));
+        let own = turns.and_then(|turns| turns.under_way.as_ref());
+        if own.is_some_and(|own| own.is_warm(now)) {
+            return false;
+        }
         let home = Home { profile: profile.clone(), since: now };
-        self.edit(session, class, |turns| turns.push(home));
+        self.edit(session, class, |turns| turns.under_way = Some(home));
         while let Some((end, session, class)) = self.ends.first().cloned()
             && (end <= now || self.homes.len() > MOST)
         {
             self.ends.pop_first();
             self.homes.remove(&(session, class));
         }
+        true
     }
 
     /// The turn that was granted at `since` has ended. One that failed has neither read nor written
@@ -82,14 +106,18 @@ impl Homes {
         has_failed: bool,
     ) {
         self.edit(session, class, |turns| {
-            let Some(at) = turns.iter().position(|turn| turn.since == since) else { return };
-            drop(turns.drain(if has_failed { at..at + 1 } else { 0..at }));
+            if let Some(own) = turns.under_way.take_if(|own| own.since == since)
+                && !has_failed
+            {
+                turns.answered = Some(own);
+            }
         });
     }
 
-    fn edit(&mut self, session: &SessionId, class: &LimitClass, edit: impl FnOnce(&mut Vec<Home>)) {
-        let end = |turns: &[Home]| {
-            turns.last().map(|last| (last.since + WARM, session.clone(), class.clone()))
+    fn edit(&mut self, session: &SessionId, class: &LimitClass, edit: impl FnOnce(&mut Turns)) {
+        let end = |turns: &Turns| {
+            let last = turns.under_way.as_ref().or(turns.answered.as_ref())?;
+            Some((last.since + WARM, session.clone(), class.clone()))
         };
         let key = (session.clone(), class.clone());
         let turns = self.homes.entry(key.clone()).or_default();
@@ -146,19 +174,30 @@ mod tests {
         let (session, class) = (SessionId::from("one"), LimitClass::from("opus-4"));
         let home =
             |homes: &Homes, now| homes.of(at(now), &session, &class).map(ToString::to_string);
-        for (since, profile) in [(1, "a"), (2, "b"), (3, "c")] {
-            homes.settle_in(at(since), &session, &class, &profile.into());
+        for (since, profile, has_failed) in [(1, "a", false), (2, "b", true), (3, "c", true)] {
+            assert!(homes.settle_in(at(since), &session, &class, &profile.into()));
+            assert_eq!(home(&homes, since), None, "it is under way");
+            homes.settle(&session, &class, at(since), has_failed);
         }
-        assert_eq!(home(&homes, 4).as_deref(), Some("c"));
-        homes.settle(&session, &class, at(2), true);
-        homes.settle(&session, &class, at(3), true);
-        assert_eq!(home(&homes, 4).as_deref(), Some("a"), "it is still under way");
-        homes.settle(&session, &class, at(1), false);
+        assert_eq!(home(&homes, 4).as_deref(), Some("a"));
         assert_eq!(home(&homes, 301), None, "its cache is cold");
         homes.settle_in(at(302), &session, &class, &"b".into());
         homes.settle(&session, &class, at(302), true);
-        assert_eq!(home(&homes, 303), None);
-        homes.settle_in(at(304), &SessionId::from("two"), &class, &"b".into());
+        homes.settle_in(at(303), &SessionId::from("two"), &class, &"b".into());
         assert_eq!((homes.homes.len(), homes.ends.len()), (1, 1), "the cold one is forgotten");
+    }
+
+    #[test]
+    fn what_comes_beside_a_turn_under_way_changes_nothing_until_that_is_as_good_as_forgotten() {
+        let mut homes = Homes::default();
+        let at = |seconds| Timestamp::UNIX_EPOCH + TimeDelta::seconds(seconds);
+        let (session, class) = (SessionId::from("one"), LimitClass::from("opus-4"));
+        assert!(homes.settle_in(at(1), &session, &class, &"a".into()));
+        assert!(!homes.settle_in(at(300), &session, &class, &"b".into()));
+        homes.settle(&session, &class, at(300), false);
+        assert!(homes.settle_in(at(301), &session, &class, &"c".into()), "the first is cold");
+        homes.settle(&session, &class, at(1), true);
+        homes.settle(&session, &class, at(301), false);
+        assert_eq!(homes.of(at(302), &session, &class), Some(&"c".into()));
     }
 }

@@ -34,7 +34,7 @@ pub struct Request {
     pub avoid: BTreeMap<ProfileId, Option<Timestamp>>,
     /// Not to be granted earlier.
     pub not_before: Option<Timestamp>,
-    /// To be refused if it still waits then.
+    /// To be refused if it still waits then, and at once if nobody can serve it before.
     pub deadline: Option<Timestamp>,
     /// The conversation it is a turn of.
     pub session: Option<SessionId>,
@@ -190,10 +190,26 @@ pub enum Grounds {
 pub enum Refusal {
     /// As many wait as may.
     QueueFull,
-    /// Its deadline passed while it waited.
-    TimedOut,
+    /// Its deadline has come, or nobody can serve it before that.
+    TimedOut {
+        /// The first time at which, as far as is known, a profile could serve one of its
+        /// alternatives. `None` = that may be any time, as when all places are taken.
+        until: Option<Timestamp>,
+    },
     /// No profile can serve it, and none has a known return.
     NoCredential,
+}
+
+impl Refusal {
+    /// The value of an `outcome` label.
+    #[must_use]
+    pub const fn label(self) -> &'static str {
+        match self {
+            Self::QueueFull => "queue_full",
+            Self::TimedOut { .. } => "timed_out",
+            Self::NoCredential => "no_credential",
+        }
+    }
 }
 
 /// What work waits for.

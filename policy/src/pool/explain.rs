@@ -206,10 +206,7 @@ impl Pool {
         let standing = self.prospect(&wanted.provider, &wanted.class, Some(profile));
         let until = match standing {
             Standing::Ready => {
-                let home = self.home(request, wanted);
-                let is_warm = home.is_some_and(|home| self.share(home, profile));
-                let need = self.need(request, &wanted.class, is_warm);
-                return match self.room(profile, &wanted.class, need) {
+                return match self.headroom(request, wanted, profile) {
                     Headroom::Now => (None, None),
                     Headroom::At(at, throttle) => (Some(Obstacle::NoRoom(throttle)), Some(at)),
                     Headroom::Full(throttle) => (Some(Obstacle::NoRoom(throttle)), None),

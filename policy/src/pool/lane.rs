@@ -99,14 +99,15 @@ impl Lane {
         self.busy.first().or(back).or_else(|| self.trial.last())
     }
 
-    /// Of the seats that `may` be used, the best of each kind.
+    /// Of the seats that `may` be used, those that are ready, the one with the oldest `lastUsed`
+    /// first, and the best of each other kind.
     pub(super) fn best(
         &self,
-        may: impl Fn(&ProfileId) -> bool,
+        may: impl Fn(&ProfileId) -> bool + Copy,
     ) -> impl Iterator<Item = &ProfileId> {
-        let ready = self.ready.iter().map(|(_, profile)| profile).find(|it| may(it));
+        let ready = self.ready().filter(move |it| may(it));
         let busy = self.busy.iter().chain(&self.trial).find(|it| may(it));
         let back = self.back.iter().map(|(_, profile)| profile).find(|it| may(it));
-        ready.into_iter().chain(busy).chain(back)
+        ready.chain(busy).chain(back)
     }
 }

@@ -36,10 +36,10 @@ impl Pool {
         let seat = self.seats.entry(profile.clone());
         let seat = seat.or_insert_with(|| Seat::new(provider, slots, now));
         seat.slots = slots;
-        let provider = seat.provider.clone();
+        self.lanes.entry(seat.provider.clone()).or_default();
         self.told.entry(profile.clone()).or_insert((ProfileState::Ready, None));
         self.take_over(profile, health, is_new);
-        self.reconsider(&provider, commands);
+        self.reconsider(commands);
         self.call_back(commands);
     }
 
@@ -61,7 +61,7 @@ impl Pool {
         self.thaws.set(&Thaw::Seat(profile.clone()), None);
         self.told.remove(profile);
         self.stale.remove(profile);
-        self.reconsider(&seat.provider, commands);
+        self.reconsider(commands);
     }
 
     pub(super) fn recall(
@@ -71,9 +71,9 @@ impl Pool {
         commands: &mut Vec<Command>,
     ) {
         let Some(seat) = self.seats.get(profile) else { return };
-        let (provider, before) = (seat.provider.clone(), seat.health());
+        let before = seat.health();
         self.take_over(profile, health, false);
-        self.reconsider(&provider, commands);
+        self.reconsider(commands);
         let words = |health: &Health| (health.cleared_at, health.released_at);
         if self.seats.get(profile).is_some_and(|seat| words(&seat.health()) != words(&before)) {
             self.call_back(commands);
@@ -144,10 +144,9 @@ impl Pool {
     pub(super) fn hold(&mut self, profile: &ProfileId, is_held: bool, commands: &mut Vec<Command>) {
         let Some(seat) = self.seats.get_mut(profile) else { return };
         seat.hold(self.now, is_held);
-        let provider = seat.provider.clone();
         self.seat_changed(profile);
         self.stale.insert(profile.clone());
-        self.reconsider(&provider, commands);
+        self.reconsider(commands);
         if !is_held {
             self.call_back(commands);
         }

@@ -7,7 +7,7 @@ use super::pace::Headroom;
 use super::room::Candidate;
 use super::seat::Standing;
 use super::waiting::ListKey;
-use super::{Alternative, Command, Pool, Refusal, Request, Throttle, position, standing};
+use super::{Alternative, Command, Pool, Refusal, Request, Seat, Throttle, position, standing};
 use crate::id::{LimitClass, ProfileId, ProviderId, Ticket};
 use crate::limits::Timestamp;
 use chrono::TimeDelta;
@@ -76,9 +76,17 @@ impl Pool {
         }
     }
 
-    /// Where a request goes that has waited since `since`: the first alternative that has a healthy
-    /// profile, granted or waited for; else the one that is back soonest.
+    /// Where a request goes that has waited since `since`.
     pub(super) fn decide(&self, request: &Request, since: Timestamp) -> Decision {
+        match self.choose(request, since) {
+            waiting @ (Decision::List { .. } | Decision::Park(_)) => self.in_time(request, waiting),
+            decision @ (Decision::Grant(..) | Decision::Refuse(_)) => decision,
+        }
+    }
+
+    /// The first alternative that has a healthy profile, granted or waited for; else the one that
+    /// is back soonest.
+    fn choose(&self, request: &Request, since: Timestamp) -> Decision {
         if let Some(at) = request.not_before.filter(|at| *at > self.now) {
             return Decision::Park(at);
         }
@@ -111,7 +119,7 @@ impl Pool {
             return outlook;
         }
         if !request.avoid.is_empty() {
-            return self.in_service(wanted, self.careful_outlook(request, wanted));
+            return self.outlook_in_service(wanted, self.careful_outlook(request, wanted));
         }
         match self.prospect(provider, class, pin.as_ref()) {
             Standing::Ready => {
@@ -190,7 +198,7 @@ impl Pool {
     }
 
     /// An outlook while the class may be out of service.
-    fn in_service(&self, wanted: &Alternative, outlook: Outlook) -> Outlook {
+    fn outlook_in_service(&self, wanted: &Alternative, outlook: Outlook) -> Outlook {
         match (outlook, self.service(&wanted.provider, &wanted.class)) {
             (outlook, Passage::Free) => outlook,
             (Outlook::Gone, _) | (_, Passage::Gone) => Outlook::Gone,
@@ -207,36 +215,37 @@ impl Pool {
         }
     }
 
-    /// The outlook of a request that avoids some profiles: it looks at those, and at the best of
-    /// the others.
-    fn careful_outlook(&self, request: &Request, wanted: &Alternative) -> Outlook {
+    /// The profiles that tell what an alternative has to offer to a request: those that it avoids,
+    /// and the best of the others.
+    pub(super) fn in_question<'a>(
+        &'a self,
+        request: &'a Request,
+        wanted: &'a Alternative,
+    ) -> impl Iterator<Item = (&'a ProfileId, &'a Seat)> {
         let Alternative { provider, class, pin } = wanted;
+        let lane = self.lane(provider, class).filter(|_| pin.is_none()).into_iter();
+        let others = lane.flat_map(|it| it.best(|it| !request.avoid.contains_key(it)));
+        let avoided = request.avoid.keys().filter(|_| pin.is_none());
+        let profiles = pin.iter().chain(others).chain(avoided);
+        let seats = profiles.filter_map(|it| Some((it, self.seats.get(it)?)));
+        seats.filter(|(_, seat)| seat.provider == *provider)
+    }
+
+    /// The outlook of a request that avoids some profiles.
+    fn careful_outlook(&self, request: &Request, wanted: &Alternative) -> Outlook {
+        let class = &wanted.class;
         let need = self.need(request, class, false);
-        let profiles: Vec<_> = match pin {
-            Some(pin) => vec![pin],
-            None => {
-                let lane = self.lane(provider, class).into_iter();
-                let others = lane.flat_map(|it| it.best(|it| !request.avoid.contains_key(it)));
-                others.chain(request.avoid.keys()).collect()
-            }
-        };
-        let seats = profiles.into_iter().filter_map(|it| Some((it, self.seats.get(it)?)));
-        let seats = seats.filter(|(_, seat)| seat.provider == *provider);
         let (mut pause, mut back): (Option<Timestamp>, Option<Timestamp>) = (None, None);
-        let mut ready: Option<(Option<Timestamp>, &ProfileId)> = None;
         let earlier =
             |known: Option<Timestamp>, at: Timestamp| Some(known.map_or(at, |known| at.min(known)));
-        for (profile, seat) in seats {
+        for (profile, seat) in self.in_question(request, wanted) {
             match (
                 standing(seat, class, self.limit(profile, seat, class)),
                 request.avoid.get(profile),
             ) {
                 (Standing::Gone, _) | (_, Some(None)) => {}
                 (Standing::Ready, None) => match self.room(profile, class, need) {
-                    Headroom::Now => {
-                        let key = (seat.last_used, profile);
-                        ready = Some(ready.map_or(key, |known| key.min(known)));
-                    }
+                    Headroom::Now => return Outlook::Ready(profile.clone()),
                     Headroom::At(at, _) => pause = earlier(pause, at),
                     Headroom::Full(_) => pause = earlier(pause, self.now + LOOK_AGAIN),
                 },
@@ -248,11 +257,10 @@ impl Pool {
                 (Standing::Back(at), Some(Some(until))) => back = earlier(back, at.max(*until)),
             }
         }
-        match (ready, pause, back) {
-            (Some((_, profile)), _, _) => Outlook::Ready(profile.clone()),
-            (None, Some(at), _) => Outlook::Pause(at),
-            (None, None, Some(at)) => Outlook::Back(at),
-            (None, None, None) => Outlook::Gone,
+        match (pause, back) {
+            (Some(at), _) => Outlook::Pause(at),
+            (None, Some(at)) => Outlook::Back(at),
+            (None, None) => Outlook::Gone,
         }
     }
 
@@ -273,6 +281,16 @@ impl Pool {
                 })
             }
         };
+        self.in_service(provider, class, best)
+    }
+
+    /// A standing while the class may be out of service.
+    pub(super) fn in_service(
+        &self,
+        provider: &ProviderId,
+        class: &LimitClass,
+        best: Standing,
+    ) -> Standing {
         match (best, self.service(provider, class)) {
             (best, Passage::Free) => best,
             (Standing::Ready | Standing::Busy, Passage::Full) => Standing::Busy,
@@ -285,20 +303,50 @@ impl Pool {
 
     /// Makes the lanes of classes that are asked for the first time.
     pub(super) fn open_lanes(&mut self, request: &Request) {
-        for wanted in &request.alternatives {
-            if self.lane(&wanted.provider, &wanted.class).is_none() {
-                self.open_lane(wanted);
+        for Alternative { provider, class, .. } in &request.alternatives {
+            // Whoever asks can name any provider, but only those that have had profiles have lanes.
+            let lanes = self.lanes.get(provider);
+            if lanes.is_some_and(|lanes| !lanes.contains_key(class)) {
+                self.open_lane(provider, class);
             }
         }
     }
 
-    fn open_lane(&mut self, Alternative { provider, class, .. }: &Alternative) {
+    fn open_lane(&mut self, provider: &ProviderId, class: &LimitClass) {
         let mut lane = Lane::default();
-        for (profile, seat) in &self.seats {
-            if seat.provider == *provider {
-                lane.put(profile, position(seat, class, self.limit(profile, seat, class)));
-            }
+        for (profile, seat) in self.seats.iter().filter(|(_, seat)| seat.provider == *provider) {
+            lane.put(profile, position(seat, class, self.limit(profile, seat, class)));
         }
         self.lanes.entry(provider.clone()).or_default().insert(class.clone(), lane);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Event, Size};
+    use super::*;
+
+    #[test]
+    fn only_providers_that_have_had_profiles_have_lanes_whomever_requests_name() {
+        let mut pool = Pool::new(9, Default::default());
+        let (profile, provider) = ("a:1".into(), "a".into());
+        let joined = Event::Joined { profile, provider, slots: 1, health: Box::default() };
+        let _ = pool.apply(Timestamp::UNIX_EPOCH, joined);
+        for (ticket, provider) in (0..).map(Ticket).zip(["a", "b", "c", "a"]) {
+            let wanted =
+                Alternative { provider: provider.into(), class: LimitClass::other(), pin: None };
+            let request = Request {
+                agent: "agent".into(),
+                alternatives: vec![wanted],
+                avoid: Default::default(),
+                not_before: None,
+                deadline: None,
+                session: None,
+                size: Size::default(),
+            };
+            let _ = pool.apply(Timestamp::UNIX_EPOCH, Event::Requested { ticket, request });
+        }
+        let lanes: Vec<_> = pool.lanes.iter().map(|(it, all)| (it.as_str(), all.len())).collect();
+        assert_eq!(lanes, [("a", 1)]);
     }
 }

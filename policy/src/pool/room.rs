@@ -4,9 +4,10 @@ use chrono::TimeDelta;
 
 use super::limit::Scope;
 use super::pace::{Headroom, Mark, Outcome, Refusal};
+use super::queue::WaitList;
 use super::seat::{Seat, Standing};
 use super::waiting::ListKey;
-use super::{Pool, Request, Thaw, Throttle, Used, Verdict};
+use super::{Command, Pool, Request, Thaw, Throttle, Used, Verdict};
 use crate::failure::Failure;
 use crate::id::{LimitClass, OrganizationId, ProfileId};
 use crate::limits::Timestamp;
@@ -66,14 +67,27 @@ impl Pool {
         soonest.map_or(Candidate::Nobody, |(at, throttle)| Candidate::Later(at, throttle))
     }
 
-    /// A list sleeps until there may be room for its head.
-    pub(super) fn lull(&mut self, key: &ListKey, until: Timestamp, throttle: Throttle) {
+    /// A list sleeps until there may be room for its head; `false` if that has no time for it and
+    /// is sent away instead.
+    pub(super) fn lull(
+        &mut self,
+        key: &ListKey,
+        until: Timestamp,
+        throttle: Throttle,
+        out: &mut Vec<Command>,
+    ) -> bool {
+        let head = self.lists.get(key).and_then(WaitList::head);
+        if let Some(ticket) = head.filter(|ticket| self.waits_in_vain(*ticket)) {
+            self.replace(ticket, out);
+            return false;
+        }
         // Later than now in any case, so that time makes progress.
         let until = until.max(self.now + TimeDelta::milliseconds(1));
         if let Some(list) = self.lists.get_mut(key) {
             list.sleep = Some((until, throttle));
             self.thaws.set(&Thaw::List(key.clone()), Some(until));
         }
+        true
     }
 
     pub(super) fn awaken(&mut self, key: &ListKey) {

@@ -39,8 +39,8 @@ impl Default for Ladders {
 /// What is kept of a time has milliseconds: one that is to be later is later by one.
 const TICK: TimeDelta = TimeDelta::milliseconds(1);
 
-/// Whether a seat can serve a class of models now.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Whether a seat can serve a class of models now; the better is the lesser.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Standing {
     /// It can.
     Ready,

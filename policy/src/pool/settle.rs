@@ -38,11 +38,11 @@ impl Pool {
             seat.workspace = Some(workspace);
             self.stale.insert(profile.clone());
         }
-        let (provider, known) = (seat.provider.clone(), seat.organization.clone());
+        let known = seat.organization.clone();
         if let Some(organization) = reading.organization.filter(|it| known.as_ref() != Some(it)) {
             self.affiliate(&profile, organization);
             self.stale.insert(profile);
-            self.reconsider(&provider, commands);
+            self.reconsider(commands);
         }
     }
 
@@ -123,7 +123,7 @@ impl Pool {
             self.stale.insert(profile);
         }
         if matches!(verdict, Verdict::Failed(failure) if !failure.is_fault() || !is_in_service) {
-            self.reconsider(&provider, commands);
+            self.reconsider(commands);
         }
     }
 

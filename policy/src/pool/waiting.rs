@@ -148,21 +148,29 @@ impl Pool {
         }
     }
 
-    /// Sends away those whose patience is over.
+    /// Sends away those whose deadline has come, unless they can be served elsewhere at once.
     pub(super) fn expire(&mut self, out: &mut Vec<Command>) {
         while let Some(&(at, ticket)) = self.deadlines.first()
             && at <= self.now
         {
-            self.forget(ticket);
-            out.push(Command::Refuse { ticket, refusal: Refusal::TimedOut });
+            self.replace(ticket, out);
         }
     }
 
-    /// After a profile or a class has become worse: lists that nobody can serve now look for
-    /// alternatives, and those that nobody ever will are sent away.
-    pub(super) fn reconsider(&mut self, provider: &ProviderId, out: &mut Vec<Command>) {
-        let keys: Vec<_> =
-            self.lists.keys().filter(|key| key.provider == *provider).cloned().collect();
+    /// Whether a turn waits for a home that is none any more: its cache is cold, or another turn of
+    /// its conversation is under way.
+    pub(super) fn has_lost_home(&self, ticket: Ticket) -> bool {
+        let Some(waiter) = self.waiters.get(&ticket) else { return false };
+        let wanted = waiter.alternative().and_then(|it| waiter.request.alternatives.get(it));
+        let home = wanted.and_then(|wanted| self.home(&waiter.request, wanted));
+        waiter.patience.is_some() && home.is_none()
+    }
+
+    /// After a profile or a class has become worse, and with it whoever shares its limits: lists
+    /// that nobody can serve now look for alternatives, and those that nobody ever will, or not in
+    /// time, are sent away.
+    pub(super) fn reconsider(&mut self, out: &mut Vec<Command>) {
+        let keys: Vec<_> = self.lists.keys().cloned().collect();
         for key in keys {
             let back = match self.prospect(&key.provider, &key.class, key.pin.as_ref()) {
                 Standing::Ready | Standing::Busy => continue,
@@ -180,7 +188,8 @@ impl Pool {
             for ticket in tickets {
                 let Some(waiter) = self.waiters.get_mut(&ticket) else { continue };
                 waiter.throttle = throttle;
-                let is_too_late = waiter.patience.is_some_and(|until| back > Some(until));
+                let patience = [waiter.patience, waiter.request.deadline].into_iter().flatten();
+                let is_too_late = patience.min().is_some_and(|until| back > Some(until));
                 if back.is_none() || is_too_late || waiter.request.alternatives.len() > 1 {
                     self.replace(ticket, out);
                 }

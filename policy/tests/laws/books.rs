@@ -86,7 +86,7 @@ impl Lease {
     }
 }
 
-/// A turn of a conversation that was served.
+/// A turn of a conversation that was served, beside no other.
 #[derive(Clone, Debug)]
 struct Turn {
     session: SessionId,
@@ -206,12 +206,22 @@ impl Books {
         ready
     }
 
-    /// The profile that served the last turn of a conversation that has not failed, for five minutes.
-    fn home(&self, session: &SessionId, class: &LimitClass) -> Option<&Profile> {
+    /// The last turn of a conversation that has not failed, for five minutes.
+    fn last_turn(&self, session: &SessionId, class: &LimitClass) -> Option<&Turn> {
         let own = |it: &&Turn| it.session == *session && it.class == *class && !it.has_failed;
         let last = self.turns.iter().rfind(own)?;
-        let is_warm = last.at + TimeDelta::minutes(5) > self.now;
-        self.profile(&last.profile).filter(|_| is_warm)
+        (last.at + TimeDelta::minutes(5) > self.now).then_some(last)
+    }
+
+    /// Whether a turn is under way, so that another is one beside it.
+    fn is_under_way(&self, turn: &Turn) -> bool {
+        self.leases.iter().any(|lease| lease.granted_at == turn.at)
+    }
+
+    /// The profile that served the last turn, if that is over.
+    fn home(&self, session: &SessionId, class: &LimitClass) -> Option<&Profile> {
+        let last = self.last_turn(session, class).filter(|last| !self.is_under_way(last))?;
+        self.profile(&last.profile)
     }
 
     /// Whether a profile has served a turn of a request's conversation.
@@ -237,7 +247,10 @@ impl Books {
         self.grants += 1;
         let (id, now) = (LeaseId(self.grants), self.now);
         let (name, class) = (name.clone(), class.clone());
-        if let Some(session) = session.cloned() {
+        let is_own = |session: &&SessionId| {
+            self.last_turn(session, &class).is_none_or(|last| !self.is_under_way(last))
+        };
+        if let Some(session) = session.filter(is_own).cloned() {
             let (class, profile) = (class.clone(), name.clone());
             self.turns.push(Turn { session, class, profile, at: now, has_failed: false });
         }

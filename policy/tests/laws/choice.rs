@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 use polpo_policy::id::ProfileId;
 use polpo_policy::limits::Timestamp;
 use polpo_policy::pool::seat::Standing;
-use polpo_policy::pool::{Alternative, Request};
+use polpo_policy::pool::{Alternative, Refusal, Request};
 
 use crate::books::{Books, Profile};
 
@@ -23,7 +23,7 @@ pub(crate) enum Choice {
     List(usize),
     Home(usize, ProfileId),
     Pause(Timestamp),
-    Refuse,
+    Refuse(Refusal),
 }
 
 /// What one alternative has to offer.
@@ -41,8 +41,18 @@ pub(crate) fn fits(wanted: &Alternative, profile: &ProfileId) -> bool {
 }
 
 impl Books {
-    /// The first alternative with a healthy profile, else the one that is back first.
+    /// What becomes of a request, which does not wait in vain.
     pub(crate) fn choose(&self, request: &Request, since: Timestamp) -> Choice {
+        let choice = self.choose_patiently(request, since);
+        let is_answer = matches!(choice, Choice::Grant(..) | Choice::Refuse(_));
+        let Some(deadline) = request.deadline.filter(|_| !is_answer) else { return choice };
+        let until = self.soonest(request);
+        let is_in_vain = deadline <= self.now || until.is_some_and(|at| at > deadline);
+        if is_in_vain { Choice::Refuse(Refusal::TimedOut { until }) } else { choice }
+    }
+
+    /// The first alternative with a healthy profile, else the one that is back first.
+    fn choose_patiently(&self, request: &Request, since: Timestamp) -> Choice {
         if let Some(at) = request.not_before.filter(|at| *at > self.now) {
             return Choice::Pause(at);
         }
@@ -64,8 +74,34 @@ impl Books {
             // In a list it could get a profile that it avoids.
             Some((at, _)) if !request.avoid.is_empty() => Choice::Pause(at),
             Some((_, number)) => Choice::List(number),
-            None => Choice::Refuse,
+            None => Choice::Refuse(Refusal::NoCredential),
         }
+    }
+
+    /// From when on somebody could serve a request; `None` if that may be any time.
+    fn soonest(&self, request: &Request) -> Option<Timestamp> {
+        let not_before = request.not_before.filter(|at| *at > self.now);
+        let mut times = Vec::new();
+        for wanted in &request.alternatives {
+            let Alternative { provider, class, .. } = wanted;
+            let service = match self.service(provider, class) {
+                Standing::Back(end) => Some(end),
+                Standing::Ready | Standing::Busy | Standing::Gone => None,
+            };
+            let own = self.profiles.iter().filter(|it| it.provider == *provider);
+            for profile in own.filter(|it| fits(wanted, &it.name)) {
+                let avoided = request.avoid.get(&profile.name);
+                let back = match self.standing(profile, class) {
+                    _ if avoided == Some(&None) => continue,
+                    Standing::Gone => continue,
+                    Standing::Back(end) => Some(end),
+                    Standing::Ready | Standing::Busy => None,
+                };
+                times.push(back.max(service).max(avoided.copied().flatten()));
+            }
+        }
+        let soonest = times.into_iter().min().flatten();
+        soonest.map(|at| at.max(self.now)).max(not_before)
     }
 
     fn offer(&self, request: &Request, wanted: &Alternative, since: Timestamp) -> Offer {

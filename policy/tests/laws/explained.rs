@@ -63,11 +63,16 @@ proptest! {
                 }
                 None => {}
             }
-            let may_be_late = request.deadline.is_some();
             let fate = fate(&mut world, event);
-            let was_refused = matches!(fate, Some(Answer::Refused { .. }));
-            let is_refused = matches!(explanation.outcome, Outcome::Refused(_));
-            prop_assert!(was_refused == is_refused || may_be_late, "{:?}", explanation);
+            let refused = match fate {
+                Some(Answer::Refused { refusal, .. }) => Some(refusal),
+                Some(Answer::Granted { .. }) | None => None,
+            };
+            let is_refused = match explanation.outcome {
+                Outcome::Refused(refusal) => Some(refusal),
+                Outcome::Granted { .. } | Outcome::Waits { .. } => None,
+            };
+            prop_assert_eq!(refused, is_refused, "{:?}", explanation);
             let granted = fate.and_then(granted);
             let granted = granted.map(|grant| (grant.profile, grant.alternative));
             prop_assert_eq!(granted, explanation.choice());

@@ -85,7 +85,8 @@ proptest! {
     }
 
     /// While it waits it counts in whose turn it is: so nobody may have had a turn in its list.
-    /// Those with a fallback also share when they last looked around for it, so there are none.
+    /// Those with a fallback or a deadline also share when they last looked around, so there are
+    /// none.
     #[test]
     fn a_waiter_that_withdraws_leaves_everything_as_if_it_had_never_asked(run in run(120)) {
         let mut world = World::new(NO_LIMIT);

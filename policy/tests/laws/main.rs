@@ -15,11 +15,13 @@ mod knowledge;
 mod memory;
 mod money;
 mod outage;
+mod quota;
 mod record;
 mod reference;
 mod remembered;
 mod transition;
 mod usage;
+mod waiter;
 
 use proptest::prelude::ProptestConfig;
 

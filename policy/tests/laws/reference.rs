@@ -3,13 +3,14 @@
 
 use chrono::TimeDelta;
 use polpo_policy::failure::Failure;
-use polpo_policy::id::{AgentId, LeaseId, ProfileId, ProviderId, Ticket};
+use polpo_policy::id::{AgentId, LeaseId, ProfileId, Ticket};
 use polpo_policy::limits::Timestamp;
 use polpo_policy::pool::seat::Standing;
 use polpo_policy::pool::{Alternative, Command, Event, Refusal, Request, Verdict};
 
 use crate::books::{Books, Profile};
-use crate::choice::{Choice, fits, patience};
+use crate::choice::{Choice, fits};
+use crate::waiter::{Place, Waiter};
 
 /// An answer to a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,45 +34,6 @@ impl From<Command> for Answer {
                 Self::Granted { ticket, grant: Grant { lease, profile, alternative }, waited }
             }
             Command::Refuse { ticket, refusal } => Self::Refused { ticket, refusal },
-        }
-    }
-}
-
-#[derive(Clone, Debug)]
-enum Place {
-    /// For the alternative of this number, and of whom its conversation is at home with.
-    Listed(usize, Option<ProfileId>),
-    Paused(Timestamp),
-}
-
-#[derive(Clone, Debug)]
-struct Waiter {
-    ticket: Ticket,
-    request: Request,
-    place: Place,
-    since: Timestamp,
-    /// How many leases had been issued when it came to its place.
-    entered: u64,
-}
-
-impl Waiter {
-    fn list(&self) -> Option<Alternative> {
-        match &self.place {
-            Place::Listed(number, home) => {
-                let Alternative { provider, class, pin } =
-                    self.request.alternatives[*number].clone();
-                Some(Alternative { provider, class, pin: pin.or_else(|| home.clone()) })
-            }
-            Place::Paused(_) => None,
-        }
-    }
-
-    /// When it looks again, if nothing happens before.
-    fn looks_again_at(&self) -> Option<Timestamp> {
-        match self.place {
-            Place::Paused(until) => Some(until),
-            Place::Listed(_, Some(_)) => Some(patience(self.since, &self.request)),
-            Place::Listed(_, None) => None,
         }
     }
 }
@@ -152,8 +114,7 @@ impl Reference {
         while let Some((_, ticket)) =
             self.waiters.iter().filter_map(due).filter(|(at, _)| *at <= now).min()
         {
-            self.remove(ticket);
-            self.answers.push(Answer::Refused { ticket, refusal: Refusal::TimedOut });
+            self.look_again(ticket);
         }
     }
 
@@ -161,32 +122,52 @@ impl Reference {
         self.waiters.iter().filter_map(|waiter| Some((waiter.looks_again_at()?, waiter.ticket)))
     }
 
-    /// Serves the list that has waited longest for its turn, and in it the agent whose turn it is.
+    /// Serves the list that has waited longest for its turn.
     fn serve_one(&mut self) -> bool {
-        let servable = self.lists().into_iter().filter(|list| self.oldest(list).is_some());
+        let servable = self.lists().into_iter().filter(|list| self.candidate(list).is_some());
         let Some(list) = servable.min_by_key(|list| (self.turn(list).0, list.clone())) else {
             return false;
         };
-        let (_, last) = self.turn(&list);
-        let inside = self.waiters.iter().filter(|waiter| waiter.list().as_ref() == Some(&list));
-        let agents = inside.clone().map(|waiter| &waiter.request.agent);
-        let after = agents.clone().filter(|agent| last.as_ref().is_none_or(|last| *agent > last));
-        let agent = after.min().or_else(|| agents.min()).cloned();
-        let first = inside.filter(|it| Some(&it.request.agent) == agent.as_ref());
-        let first = first.map(|it| it.ticket).min();
-        let (Some(ticket), Some(agent), Some(profile)) = (first, agent, self.oldest(&list)) else {
+        let (Some(profile), Some(head)) = (self.candidate(&list), self.head(&list).cloned()) else {
             return false;
         };
+        if self.has_lost_home(&head) {
+            self.look_again(head.ticket);
+            return true;
+        }
+        let agent = head.request.agent.clone();
         self.turns.push(Turn { list, number: self.books.grants + 1, agent });
-        if let Some(waiter) = self.remove(ticket)
+        if let Some(waiter) = self.remove(head.ticket)
             && let Place::Listed(alternative, _) = waiter.place
         {
             let waited = Some(self.books.now - waiter.since);
-            let warm = self.books.warm(&waiter.request, &waiter.request.alternatives[alternative]);
-            let profile = warm.unwrap_or(profile);
-            self.grant(ticket, &waiter.request, (alternative, &profile), waited);
+            self.grant(head.ticket, &waiter.request, (alternative, &profile), waited);
         }
         true
+    }
+
+    /// The next in a list: the oldest of the agent whose turn it is.
+    fn head(&self, list: &Alternative) -> Option<&Waiter> {
+        let (_, last) = self.turn(list);
+        let inside = self.waiters.iter().filter(|waiter| waiter.list().as_ref() == Some(list));
+        let agents = inside.clone().map(|waiter| &waiter.request.agent);
+        let after = agents.clone().filter(|agent| last.as_ref().is_none_or(|last| *agent > last));
+        let agent = after.min().or_else(|| agents.min())?;
+        inside.filter(|it| it.request.agent == *agent).min_by_key(|it| it.ticket)
+    }
+
+    /// The profile that the next in a list would get now: one that has its cache, if it can.
+    fn candidate(&self, list: &Alternative) -> Option<ProfileId> {
+        let head = self.head(list)?;
+        let Place::Listed(number, _) = head.place else { return None };
+        let warm = self.books.warm(&head.request, &head.request.alternatives[number]);
+        warm.or_else(|| self.oldest(list))
+    }
+
+    /// Whether what somebody waits for at a home is at home there no more.
+    fn has_lost_home(&self, waiter: &Waiter) -> bool {
+        matches!(waiter.place, Place::Listed(number, Some(_))
+            if self.books.home_of(&waiter.request, &waiter.request.alternatives[number]).is_none())
     }
 
     /// The lists that somebody waits in, in order.
@@ -239,10 +220,7 @@ impl Reference {
                 self.wait(ticket, request, since, Place::Listed(number, Some(home)));
             }
             Choice::Pause(at) => self.wait(ticket, request, since, Place::Paused(at)),
-            Choice::Refuse => {
-                let refusal = Refusal::NoCredential;
-                self.answers.push(Answer::Refused { ticket, refusal });
-            }
+            Choice::Refuse(refusal) => self.answers.push(Answer::Refused { ticket, refusal }),
         }
     }
 
@@ -286,7 +264,7 @@ impl Reference {
         let is_in_service = self.books.service(&lease.provider, &lease.class) == Standing::Ready;
         let is_fault = matches!(failure, Failure::Overloaded | Failure::Faulty | Failure::Network);
         if !is_fault || !is_in_service {
-            self.look_around(&lease.provider);
+            self.look_around();
         }
     }
 
@@ -302,7 +280,7 @@ impl Reference {
                 self.books.note(event);
                 let known = before.or_else(|| self.books.profile(profile).cloned());
                 let Some(known) = known else { return };
-                self.look_around(&known.provider);
+                self.look_around();
                 let words = |it: &Profile| (it.cleared_at, it.released_at);
                 let is_better = match event {
                     Event::Joined { .. } | Event::Released { .. } => true,
@@ -328,7 +306,7 @@ impl Reference {
                 let Some(known) = lease else { return };
                 let now = self.books.leases.iter().find(|it| it.id == known.id);
                 if now.is_some_and(|now| now.whose != known.whose) {
-                    self.look_around(&known.provider);
+                    self.look_around();
                 }
             }
             Event::Cleared { profile } => {
@@ -368,8 +346,8 @@ impl Reference {
     /// Where nobody healthy is left, those with another alternative look around, once for each
     /// second that the return moves, and those to whom it is too late; where nobody ever will be,
     /// all do.
-    fn look_around(&mut self, provider: &ProviderId) {
-        for list in self.lists().into_iter().filter(|list| list.provider == *provider) {
+    fn look_around(&mut self) {
+        for list in self.lists() {
             let back = match self.books.best(&list) {
                 Standing::Ready | Standing::Busy => continue,
                 Standing::Back(at) => Some(at),
@@ -385,7 +363,8 @@ impl Reference {
             self.expected.extend(back.map(|at| (list.clone(), at)));
             let inside = self.waiters.iter().filter(|it| it.list().as_ref() == Some(&list));
             let looking = inside.filter(|waiter| {
-                let is_too_late = waiter.looks_again_at().is_some_and(|at| back > Some(at));
+                let mut ends = [waiter.looks_again_at(), waiter.request.deadline].into_iter();
+                let is_too_late = ends.any(|end| end.is_some() && back > end);
                 back.is_none() || is_too_late || waiter.request.alternatives.len() > 1
             });
             let mut tickets: Vec<_> = looking.map(|waiter| waiter.ticket).collect();

@@ -124,10 +124,10 @@ impl Ask {
         }
     }
 
-    /// The same without a fallback, and not of a conversation.
+    /// The same without a fallback, patient, and not of a conversation.
     pub(crate) fn single(mut self) -> Self {
         self.alternatives.truncate(1);
-        self.session = None;
+        (self.session, self.deadline) = (None, None);
         self
     }
 
@@ -173,7 +173,7 @@ fn ask() -> impl Strategy<Value = Ask> {
         prop::collection::vec(alternative, 1..4),
         few.prop_flat_map(move |n| prop::collection::vec(avoided.clone(), n)),
         prop::option::weighted(0.1, -5..40_i64),
-        prop::option::weighted(0.1, -5..200_i64),
+        prop::option::weighted(0.25, -5..200_i64),
         prop::option::of(0..SESSIONS.len()),
     )
         .prop_map(|(agent, alternatives, avoid, not_before, deadline, session)| Ask {

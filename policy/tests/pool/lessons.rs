@@ -11,6 +11,13 @@ fn turn(session: &str) -> Request {
     Request { session: Some(session.into()), ..sonnet() }
 }
 
+/// A request for one profile and no other.
+fn only(profile: &str) -> Request {
+    let mut request = sonnet();
+    request.alternatives[0].pin = Some(profile.into());
+    request
+}
+
 fn faulty() -> Verdict {
     Verdict::Failed(Failure::Overloaded)
 }
@@ -108,16 +115,17 @@ fn lesson_a6_money_and_keys_fail_over_and_a_wrong_request_does_not_burn_the_pool
 }
 
 #[test]
-fn lesson_a7_when_all_cool_a_request_waits_for_the_earliest_up_to_its_deadline() {
+fn lesson_a7_when_all_cool_a_request_waits_for_the_earliest_if_that_is_in_time() {
     let mut world = World::new(&[("a:1", 9), ("a:2", 9)]);
     for seconds in [50, 20] {
         world.ask(sonnet());
         world.end(limited(&world, seconds));
     }
     world.ask(Request { deadline: Some(world.now + chrono::TimeDelta::seconds(10)), ..sonnet() });
+    let first = Some(world.now + chrono::TimeDelta::seconds(20));
+    assert_eq!(world.refusals, [Refusal::TimedOut { until: first }]);
     world.ask(sonnet());
     world.wait(10);
-    assert_eq!(world.refusals, [Refusal::TimedOut]);
     let until = world.pool.waits()[0].until.unwrap();
     assert_eq!((until - world.now).num_milliseconds(), 9999, "the true time of return");
     world.wait(10);
@@ -202,18 +210,19 @@ fn lesson_a12_a_thousand_at_once_take_each_of_ten_profiles_a_hundred_times() {
 fn lesson_f1_a_conversation_is_not_trapped_with_a_home_that_is_dead_or_busy() {
     let mut world = World::new(&[("a:1", 1), ("a:2", 9)]);
     world.ask(turn("plot"));
-    world.ask(turn("plot"));
-    assert_eq!(world.granted(), ["a:1"], "its home is merely busy");
-    world.wait(59);
-    assert_eq!(world.granted(), ["a:1"]);
-    world.wait(1);
-    assert_eq!(world.granted(), ["a:1", "a:2"], "after a minute it goes elsewhere");
     world.end(Verdict::Success);
+    world.ask(only("a:1"));
     world.ask(turn("plot"));
-    assert_eq!(world.granted()[2..], ["a:2"], "and is at home there");
+    world.wait(59);
+    assert_eq!(world.granted(), ["a:1"; 2], "its home is merely busy");
+    world.wait(1);
+    assert_eq!(world.granted()[2..], ["a:2"], "after a minute it goes elsewhere");
+    (0..2).for_each(|_| world.end(Verdict::Success));
+    world.ask(turn("plot"));
+    assert_eq!(world.granted()[3..], ["a:2"], "and is at home there");
     world.end(Verdict::Failed(Failure::Revoked));
     world.ask(turn("plot"));
-    assert_eq!(world.granted()[3..], ["a:1"], "a dead one is left at once");
+    assert_eq!(world.granted()[4..], ["a:1"], "a dead one is left at once");
 }
 
 #[test]
@@ -221,9 +230,11 @@ fn lesson_f1_those_who_wait_for_a_home_leave_as_it_dies() {
     for failure in [Failure::Revoked, Failure::Unfunded { until: None }] {
         let mut world = World::new(&[("a:1", 1), ("a:2", 9)]);
         world.ask(turn("plot"));
+        world.end(Verdict::Success);
+        world.ask(only("a:1"));
         world.ask(turn("plot"));
         world.end(Verdict::Failed(failure));
-        assert_eq!(world.granted(), ["a:1", "a:2"], "{failure:?}");
+        assert_eq!(world.granted(), ["a:1", "a:1", "a:2"], "{failure:?}");
     }
 }
 
@@ -234,9 +245,7 @@ fn lesson_f1_a_home_that_is_back_within_a_minute_is_waited_for_and_a_later_one_i
         world.ask(turn("plot"));
         world.end(Verdict::Success);
         // Another's call meets the limit, which the home is under.
-        let mut other = sonnet();
-        other.alternatives[0].pin = Some("a:1".into());
-        world.ask(other);
+        world.ask(only("a:1"));
         world.end(limited(&world, seconds));
         world.ask(turn("plot"));
         world.wait(60);
@@ -248,12 +257,14 @@ fn lesson_f1_a_home_that_is_back_within_a_minute_is_waited_for_and_a_later_one_i
 fn lesson_f1_a_turn_leaves_a_busy_home_while_half_of_its_time_is_left() {
     let mut world = World::new(&[("a:1", 1), ("a:2", 9)]);
     world.ask(turn("plot"));
+    world.end(Verdict::Success);
+    world.ask(only("a:1"));
     let deadline = Some(world.now + TimeDelta::seconds(60));
     world.ask(Request { deadline, ..turn("plot") });
     world.wait(29);
-    assert_eq!(world.granted(), ["a:1"]);
+    assert_eq!(world.granted(), ["a:1"; 2]);
     world.wait(1);
-    assert_eq!(world.granted(), ["a:1", "a:2"]);
+    assert_eq!(world.granted()[2..], ["a:2"]);
     assert!(world.refusals.is_empty());
 }
 
@@ -263,6 +274,7 @@ fn lesson_f2_conversations_have_each_its_own_home_and_keep_it_while_they_go_on()
     for _ in 0..4 {
         for session in ["plot", "proof"] {
             world.ask(turn(session));
+            world.end(Verdict::Success);
         }
         world.wait(299); // The cache lives from the last turn on.
     }
@@ -279,9 +291,10 @@ fn lesson_f2_a_workspace_shares_its_cache_and_an_organisation_does_not() {
         world.ask(sonnet());
         world.answer_last("org", workspace);
     }
-    world.ask(turn("plot"));
-    for _ in 0..3 {
+    (0..3).for_each(|_| world.end(Verdict::Success));
+    for _ in 0..4 {
         world.ask(turn("plot"));
+        world.end(Verdict::Success);
     }
     assert_eq!(world.granted()[3..], ["a:1", "a:3", "a:1", "a:3"]);
 }
@@ -300,12 +313,63 @@ fn lesson_f3_agents_of_their_own_conversations_are_spread_over_all_profiles() {
 }
 
 #[test]
+fn lesson_f3_what_comes_beside_a_turn_is_spread_and_the_conversation_stays_at_home() {
+    let mut world = World::new(&[("a:1", 9), ("a:2", 9), ("a:3", 9)]);
+    world.ask(turn("plot"));
+    world.end(Verdict::Success);
+    for _ in 0..6 {
+        world.ask(turn("plot"));
+    }
+    assert_eq!(world.granted()[1..], ["a:1", "a:2", "a:3", "a:1", "a:2", "a:3"]);
+    world.end(Verdict::Success);
+    world.ask(turn("plot"));
+    assert_eq!(world.granted()[7..], ["a:1"], "its own turn goes home while the others go on");
+    while !world.held.is_empty() {
+        world.end(Verdict::Success);
+    }
+    world.ask(turn("plot"));
+    assert_eq!(world.granted()[8..], ["a:1"]);
+}
+
+#[test]
+fn lesson_f3_who_waits_for_a_home_beside_a_turn_that_got_there_first_is_spread_too() {
+    let mut world = World::new(&[("a:1", 1), ("a:2", 9)]);
+    world.ask(turn("plot"));
+    world.end(Verdict::Success);
+    world.ask(only("a:1"));
+    world.ask(turn("plot"));
+    world.ask(turn("plot"));
+    world.end(Verdict::Success);
+    assert_eq!(world.granted(), ["a:1"; 3]);
+    world.join("a:1", 2, Box::default());
+    assert_eq!(world.granted()[3..], ["a:2"], "it was used longer ago");
+}
+
+#[test]
+fn who_waits_for_a_home_takes_a_profile_that_shares_its_cache_and_is_free_first() {
+    let mut world = World::new(&[("a:1", 1), ("a:2", 1), ("a:3", 1)]);
+    for workspace in ["one", "one", "two"] {
+        world.ask(sonnet());
+        world.answer_last("org", Some(workspace));
+    }
+    world.end(Verdict::Success);
+    world.ask(turn("plot"));
+    let (own, sibling) =
+        (*world.held.last_key_value().unwrap().0, *world.held.keys().next().unwrap());
+    world.settle(own, Verdict::Success);
+    world.ask(only("a:1"));
+    world.ask(turn("plot"));
+    assert_eq!(world.granted()[3..], ["a:1", "a:1"], "all are busy");
+    world.settle(sibling, Verdict::Success);
+    assert_eq!(world.granted()[5..], ["a:2"]);
+}
+
+#[test]
 fn a_pinned_turn_stays_with_its_profile_wherever_its_conversation_is_at_home() {
     let mut world = World::new(&[("a:1", 9), ("a:2", 9)]);
     world.ask(turn("plot"));
-    let mut pinned = turn("plot");
-    pinned.alternatives[0].pin = Some("a:2".into());
-    world.ask(pinned);
+    world.end(Verdict::Success);
+    world.ask(Request { session: Some("plot".into()), ..only("a:2") });
     assert_eq!(world.granted(), ["a:1", "a:2"]);
 }
 

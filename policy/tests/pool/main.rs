@@ -7,6 +7,8 @@ mod burst;
 #[cfg(test)]
 mod changes;
 #[cfg(test)]
+mod deadlines;
+#[cfg(test)]
 mod ladders;
 #[cfg(test)]
 mod lessons;
@@ -362,11 +364,11 @@ fn a_deadline_a_withdrawal_and_a_full_queue_end_a_wait() {
     world.play(Event::Withdrawn { ticket: withdrawn });
     assert_eq!(world.pool.queued(), 1);
     world.wait(5);
-    assert_eq!(world.refusals, [Refusal::TimedOut]);
+    assert_eq!(world.refusals, [Refusal::TimedOut { until: None }]);
     for _ in 0..1001 {
         world.ask(sonnet());
     }
-    assert_eq!(world.refusals, [Refusal::TimedOut, Refusal::QueueFull]);
+    assert_eq!(world.refusals, [Refusal::TimedOut { until: None }, Refusal::QueueFull]);
     assert!(!world.answers.contains_key(&withdrawn));
 }
 

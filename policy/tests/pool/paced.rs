@@ -4,7 +4,7 @@ use chrono::TimeDelta;
 use polpo_policy::id::LeaseId;
 use polpo_policy::limits::{Dimension, LimitReading, Reading};
 use polpo_policy::pool::seat::Ladders;
-use polpo_policy::pool::{Event, Obstacle, Pool, Request, Size, Throttle, Used, Verdict};
+use polpo_policy::pool::{Event, Obstacle, Pool, Refusal, Request, Size, Throttle, Used, Verdict};
 
 use crate::{World, sonnet, wanting};
 
@@ -131,4 +131,65 @@ fn what_has_no_room_is_explained_with_the_limit_that_binds() {
     let ranked = &explanation.ranking[0];
     assert_eq!(ranked.obstacle, Some(Obstacle::NoRoom(INPUT)));
     assert!(ranked.until.unwrap() > world.now + TimeDelta::seconds(20));
+}
+
+#[test]
+fn who_waits_for_room_in_vain_is_refused_at_once_with_the_time_of_room() {
+    let mut world = paced(&["a:1", "a:2"]);
+    serve(&mut world, 1_000, 0, None);
+    serve(&mut world, 1_000, 0, None);
+    let within = |world: &World, seconds| Request {
+        deadline: Some(world.now + TimeDelta::seconds(seconds)),
+        ..sized(20_000)
+    };
+    world.ask(within(&world, 10));
+    let [Refusal::TimedOut { until: Some(until) }] = world.refusals[..] else {
+        panic!("{:?}", world.refusals)
+    };
+    let waited = world.ask(within(&world, 40));
+    assert_eq!(world.pool.queued(), 1);
+    assert_eq!(world.pool.next_deadline(), Some(until), "then there is room");
+    world.now = until;
+    world.play(Event::Woke);
+    assert!(world.answers.contains_key(&waited));
+}
+
+#[test]
+fn who_waits_for_room_that_an_answer_says_is_not_there_in_time_lets_those_behind_it_go_first() {
+    let mut world = paced(&["a:1"]);
+    serve(&mut world, 1_000, 10_000, None);
+    world.ask(sized(1_000));
+    let lease = *world.held.keys().next().unwrap();
+    let deadline = Some(world.now + TimeDelta::seconds(30));
+    let large = world.ask(Request { deadline, ..sized(30_000) });
+    let small = world.ask(sized(2_000));
+    assert!(world.refusals.is_empty() && !world.answers.contains_key(&small));
+    told(&mut world, lease, 0, None);
+    world.now = world.pool.next_deadline().unwrap(); // When there was to be room.
+    world.play(Event::Woke);
+    assert!(Some(world.now) < deadline && world.answers.contains_key(&small));
+    assert!(world.answers.contains_key(&large) && world.refusals.len() == 1);
+}
+
+#[test]
+fn who_waits_for_a_call_to_end_is_kept_however_short_its_time_is() {
+    let mut world = paced(&["a:1"]);
+    // Nothing tells its limits, so that only so many calls may be under way.
+    while world.pool.queued() == 0 {
+        world.ask(sonnet());
+    }
+    world.ask(Request { deadline: Some(world.now + TimeDelta::milliseconds(1)), ..sonnet() });
+    assert_eq!((world.pool.queued(), world.refusals.len()), (2, 0));
+    world.wait(1);
+    assert_eq!(world.refusals, [Refusal::TimedOut { until: None }]);
+}
+
+#[test]
+fn who_avoids_a_profile_gets_one_that_has_room_though_another_was_used_longer_ago() {
+    let mut world = paced(&["a:1", "a:2", "a:3"]);
+    serve(&mut world, 1_000, 60_000, None);
+    serve(&mut world, 1_000, 0, None);
+    serve(&mut world, 1_000, 60_000, None);
+    world.ask(Request { avoid: [("a:1".into(), None)].into(), ..sized(20_000) });
+    assert_eq!(world.granted()[3..], ["a:3"]);
 }

@@ -3,6 +3,7 @@
 //! No type here has a `Debug`: a key typed in the wrong place is still among its values.
 
 mod agent;
+mod gateway;
 mod oauth;
 mod provider;
 mod settings;
@@ -13,6 +14,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 pub(crate) use agent::{Agent, RetryPolicy, Team};
+pub(crate) use gateway::{ClientKey, Gateway};
 pub(crate) use oauth::OAuth;
 pub(crate) use provider::{ProviderEntry, ProviderTable};
 pub(crate) use settings::{
@@ -40,6 +42,8 @@ pub(crate) struct File {
     pub(crate) teams: Vec<Team>,
     /// What holds for all of them.
     pub(crate) settings: Settings,
+    /// The endpoint that `polpo serve` offers, and who may use it.
+    pub(crate) gateway: Gateway,
 }
 
 /// The JSON Schema of polpo.json, as pretty JSON.

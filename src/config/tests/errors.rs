@@ -6,7 +6,7 @@ use std::path::Path;
 use super::*;
 use crate::config::{Search, discover, load};
 
-const BAD: [(&str, &str); 77] = [
+const BAD: [(&str, &str); 101] = [
     ("empty file", ""),
     ("not an object", "[1]"),
     ("array for settings", "{ \"settings\": [5, 60] }"),
@@ -23,7 +23,85 @@ const BAD: [(&str, &str); 77] = [
     ("unknown key unlike any", "{ \"settings\": { \"metrics\": { \"zzz\": 1 } } }"),
     ("unknown key too long", "{ \"aaaaaaaaaabbbbbbbbbbccccccccccddddddddddeeeeeeeeee\": 1 }"),
     ("key for a secret", "{ \"providers\": { \"poe\": { \"key\": \"x\" } } }"),
-    ("reserved at the top", "{ \"gateway\": {} }"),
+    ("array for the gateway", "{ \"gateway\": [] }"),
+    ("array for a client key", "{ \"gateway\": { \"keys\": [[\"a\"]] } }"),
+    ("gateway at no address", "{ \"gateway\": { \"bind\": \"localhost:8787\" } }"),
+    ("gateway that holds nothing", "{ \"gateway\": { \"maxHeldBytes\": 1000 } }"),
+    ("gateway that holds a word", "{ \"gateway\": { \"maxHeldBytes\": \"1 GiB\" } }"),
+    ("client key without a key", "{ \"gateway\": { \"keys\": [{ \"name\": \"a\" }] } }"),
+    (
+        "client key with an unknown key",
+        "{ \"gateway\": { \"keys\": [{ \"name\": \"a\", \"key\": \"0123456789abcdef\", \"maxCost\": 1 }] } }",
+    ),
+    (
+        "bad name of a client key",
+        "{ \"gateway\": { \"keys\": [{ \"name\": \"a b\", \"key\": \"0123456789abcdef\" }] } }",
+    ),
+    (
+        "client key name twice",
+        "{ \"gateway\": { \"keys\": [{ \"name\": \"a\", \"key\": \"0123456789abcdef\" },\n{ \"name\": \"a\", \"key\": \"fedcba9876543210\" }] } }",
+    ),
+    (
+        "client key twice",
+        "{ \"gateway\": { \"keys\": [{ \"name\": \"a\", \"key\": \"0123456789abcdef\" },\n{ \"name\": \"b\", \"key\": \"0123456789abcdef\" }] } }",
+    ),
+    (
+        "client key that is the admin key",
+        "{ \"gateway\": { \"adminKey\": \"0123456789abcdef\", \"keys\": [{ \"name\": \"a\", \"key\": \"0123456789abcdef\" }] } }",
+    ),
+    (
+        "short client key",
+        "{ \"gateway\": { \"keys\": [{ \"name\": \"a\", \"key\": \"0123456789abcde\" }] } }",
+    ),
+    ("short admin key", "{ \"gateway\": { \"adminKey\": \"0123456789abcde\" } }"),
+    (
+        "unset client key",
+        "{ \"gateway\": { \"keys\": [{ \"name\": \"a\", \"key\": \"${NO_SUCH_KEY}\" }] } }",
+    ),
+    (
+        "client key in a missing file",
+        "{ \"gateway\": { \"keys\": [{ \"name\": \"a\", \"key\": \"file:no/such/file\" }] } }",
+    ),
+    (
+        "no requests a minute",
+        "{ \"gateway\": { \"keys\": [{ \"name\": \"a\", \"key\": \"0123456789abcdef\", \"requestsPerMinute\": 0 }] } }",
+    ),
+    (
+        "no tokens a minute",
+        "{ \"gateway\": { \"keys\": [{ \"name\": \"a\", \"key\": \"0123456789abcdef\", \"tokensPerMinute\": 0 }] } }",
+    ),
+    (
+        "no money a day",
+        "{ \"gateway\": { \"keys\": [{ \"name\": \"a\", \"key\": \"0123456789abcdef\", \"maxCostUsdPerDay\": 0 }] } }",
+    ),
+    (
+        "negative money",
+        "{ \"gateway\": { \"keys\": [{ \"name\": \"a\", \"key\": \"0123456789abcdef\", \"maxCostUsd\": -1 }] } }",
+    ),
+    (
+        "too much money",
+        "{ \"gateway\": { \"keys\": [{ \"name\": \"a\", \"key\": \"0123456789abcdef\", \"maxCostUsd\": 1000000.01 }] } }",
+    ),
+    (
+        "parts of a nanodollar",
+        "{ \"gateway\": { \"keys\": [{ \"name\": \"a\", \"key\": \"0123456789abcdef\", \"maxCostUsd\": 0.0000000001 }] } }",
+    ),
+    (
+        "no models for a client",
+        "{ \"gateway\": { \"keys\": [{ \"name\": \"a\", \"key\": \"0123456789abcdef\", \"models\": [] }] } }",
+    ),
+    (
+        "no request at once",
+        "{ \"gateway\": { \"keys\": [{ \"name\": \"a\", \"key\": \"0123456789abcdef\", \"maxConcurrency\": 0 }] } }",
+    ),
+    (
+        "no date to end at",
+        "{ \"gateway\": { \"keys\": [{ \"name\": \"a\", \"key\": \"0123456789abcdef\", \"expires\": \"tomorrow\" }] } }",
+    ),
+    (
+        "no day to end at",
+        "{ \"gateway\": { \"keys\": [{ \"name\": \"a\", \"key\": \"0123456789abcdef\", \"expires\": \"2026-02-30\" }] } }",
+    ),
     (
         "reserved in an agent",
         "{ \"team\": { \"agents\": [{ \"name\": \"a\", \"reasoning\": \"off\" }] } }",

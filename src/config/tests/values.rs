@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use polpo_policy::price::Rate;
+use polpo_policy::price::{Nanodollars, Rate};
+use polpo_policy::quota::Limits;
 
 use super::*;
 use crate::config::{STARTER, Synchronous, json_schema, load, show};
@@ -39,11 +40,26 @@ const FULL: &str = r#"
     "billingDisable": { "billingBackoffHours": 0.5, "billingMaxHours": 1, "failureWindowHours": 2 },
     "prices": { "claude-opus-4.6": { "input": 5.0, "output": 25, "cacheWrite5m": 6.25 } },
     "journal": { "path": "j.db", "synchronous": "full" },
-    "metrics": { "showProfileNames": true }, /* the end */
+    "metrics": { "showProfileNames": true },
+  },
+  "gateway": {
+    "bind": "[::1]:9000", "adminKey": "${KEY_ADMIN}", "maxHeldBytes": 33554432,
+    "keys": [
+      {
+        "name": "alice", "key": "${KEY_ALICE}", "requestsPerMinute": 60, "tokensPerMinute": 100000, "maxCostUsdPerDay": 20.1,
+        "maxCostUsd": 100, "maxConcurrency": 8, "models": ["claude-*"], "expires": "2026-12-31",
+      },
+      { "name": "bob", "key": "literal-key-of-bob", "expires": "2027-01-01T01:00:00+01:00" },
+    ], /* the end */
   },
 }
 "#;
-const VARIABLES: [(&str, &str); 2] = [("KEY_A", "key-number-a"), ("WHO", "me")];
+const VARIABLES: [(&str, &str); 4] = [
+    ("KEY_A", "key-number-a"),
+    ("WHO", "me"),
+    ("KEY_ADMIN", "key-of-the-admin"),
+    ("KEY_ALICE", "0123456789abcdef"),
+];
 
 #[test]
 fn every_key_reaches_the_config() {
@@ -87,6 +103,28 @@ fn every_key_reaches_the_config() {
 }
 
 #[test]
+fn every_key_of_the_gateway_reaches_the_config() {
+    let gateway = read(FULL, &VARIABLES).unwrap().gateway;
+    assert_eq!(gateway.bind.to_string(), "[::1]:9000");
+    assert_eq!(gateway.admin_key.unwrap().expose(), "key-of-the-admin");
+    assert_eq!(gateway.max_held_bytes, 32 << 20);
+    let [alice, bob] = &gateway.keys[..] else { panic!("{:?}", gateway.keys) };
+    assert_eq!((alice.name.as_str(), alice.key.expose()), ("alice", "0123456789abcdef"));
+    let limits = Limits {
+        requests_per_minute: 60,
+        tokens_per_minute: Some(100_000),
+        cost_per_day: Some(Nanodollars(20_100_000_000)),
+        cost_total: Some(Nanodollars(100_000_000_000)),
+        concurrency: Some(8),
+    };
+    assert_eq!(alice.limits, limits);
+    assert_eq!(alice.models.as_ref().unwrap().patterns(), ["claude-*"]);
+    let new_year = "2027-01-01T00:00:00Z".parse().ok();
+    assert_eq!((alice.expires, bob.expires), (new_year, new_year), "a date is good to its end");
+    assert_eq!((bob.limits, &bob.models), (Limits::default(), &None));
+}
+
+#[test]
 fn a_provider_that_is_known_needs_neither_key_nor_url() {
     let text = r#"{ "providers": {
         "poe": { "maxConcurrency": 5 },
@@ -112,6 +150,10 @@ fn nothing_configured_is_one_agent_named_default() {
     assert_eq!(config.settings.max_queue, Duration::from_secs(60));
     assert_eq!(config.settings.cooldown_steps, [60, 300, 1500, 3600].map(Duration::from_secs));
     assert_eq!(config.settings.billing.max, Duration::from_secs(24 * 3600));
+    let gateway = config.gateway;
+    assert_eq!(gateway.bind.to_string(), "127.0.0.1:8787");
+    assert_eq!((gateway.admin_key, gateway.keys.len()), (None, 0));
+    assert_eq!(gateway.max_held_bytes, 1 << 30);
     assert_eq!((config.origin, config.settings.allowlist), (None, None));
 }
 
@@ -138,6 +180,20 @@ fn a_simulated_run_needs_no_variable_and_reads_no_key_file() {
 }
 
 #[test]
+fn a_simulation_has_the_client_keys_that_stand_in_the_file_itself() {
+    let text = r#"{ "gateway": { "adminKey": "${UNSET}", "bind": "${BIND}", "keys": [
+        { "name": "a", "key": "file:no/such/file" }, { "name": "b", "key": "x${UNSET}" },
+        { "name": "c", "key": "literal-key-of-c" }
+    ] } }"#;
+    let variables = [("BIND", "127.0.0.1:1")];
+    assert!(read(text, &variables).is_err());
+    let gateway = read_for(text, Accounts::Simulated, &variables).unwrap().gateway;
+    assert_eq!((gateway.bind.port(), gateway.admin_key), (1, None));
+    let names: Vec<_> = gateway.keys.iter().map(|key| key.name.as_str()).collect();
+    assert_eq!(names, ["c"]);
+}
+
+#[test]
 fn a_key_file_is_trimmed_and_found_beside_the_config() {
     let directory = tempfile::tempdir().unwrap();
     std::fs::write(directory.path().join("key.txt"), "  the-key\n").unwrap();
@@ -153,8 +209,16 @@ fn what_show_prints_is_the_same_config_without_its_keys() {
     let config = read(FULL, &VARIABLES).unwrap();
     let shown = show(&config);
     insta::assert_snapshot!(shown);
-    let again = read(&shown, &[]).unwrap();
+    let error = read(&shown, &[]).unwrap_err().to_string();
+    assert!(error.contains("can be guessed"), "nobody runs a gateway with masks for keys: {error}");
+    let mut filled: serde_json::Value = serde_json::from_str(&shown).unwrap();
+    filled["gateway"]["adminKey"] = "key-of-the-admin".into();
+    for (at, key) in filled["gateway"]["keys"].as_array_mut().unwrap().iter_mut().enumerate() {
+        key["key"] = format!("0123456789abcdef-{at}").into();
+    }
+    let again = read(&filled.to_string(), &[]).unwrap();
     assert_eq!(again.agents, config.agents);
+    assert_eq!(again.gateway.keys[0].limits, config.gateway.keys[0].limits);
     assert_eq!(show(&again), shown);
 }
 
@@ -174,11 +238,17 @@ fn the_starter_is_valid_and_so_is_what_it_has_in_comments() {
     std::fs::write(directory.path().join("keys/b.txt"), "key-b").unwrap();
     let file = directory.path().join("polpo.json");
     std::fs::write(&file, all).unwrap();
-    let variables = [("ANTHROPIC_KEY_A", "key-a"), ("POE_API_KEY", "key-p")];
+    let variables = [
+        ("ANTHROPIC_KEY_A", "key-a"),
+        ("POE_API_KEY", "key-p"),
+        ("POLPO_ADMIN_KEY", "key-of-the-admin"),
+        ("ALICE_KEY", "0123456789abcdef"),
+    ];
     let config = load(Some(&file), Accounts::Real, &env(&variables)).unwrap();
     assert_eq!(config.providers[&"anthropic".into()].keys.len(), 2);
     assert_eq!(config.agents[0].fallbacks.len(), 1);
     assert!(config.settings.allowlist.is_some());
+    assert!(config.gateway.admin_key.is_some() && config.gateway.keys.len() == 1);
 }
 
 #[test]
@@ -192,7 +262,7 @@ fn the_schema_takes_what_the_loader_takes_and_refuses_unknown_keys() {
     let errors: Vec<String> = validator.iter_errors(&full).map(|e| e.to_string()).collect();
     assert!(errors.is_empty(), "{errors:?}");
     for bad in [
-        r#"{ "gateway": {} }"#,
+        r#"{ "gateway": { "keys": [{ "name": "a" }] } }"#,
         r#"{ "agents": [{ "name": "a b" }] }"#,
         r#"{ "settings": { "maxConcurrency": 0 } }"#,
         r#"{ "providers": { "poe": { "key": "x" } } }"#,

@@ -8,10 +8,8 @@ use polpo_policy::price::Nanodollars;
 use polpo_policy::usage::Usage;
 use serde_json::Value;
 
+use super::DAY;
 use super::run::RunId;
-
-/// Milliseconds of a UTC day.
-pub(super) const DAY: i64 = 86_400_000;
 
 /// Which costs, by what.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,14 +20,14 @@ pub struct CostQuery {
     pub since: Option<DateTime<Utc>>,
     /// Calls of simulated runs, or of real ones; never both, as only one is money.
     pub simulated: bool,
-    /// Only calls of this run.
+    /// Only calls of this run, and none of the gateway's.
     pub run: Option<RunId>,
 }
 
 /// What makes a row of a cost report.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Group {
-    /// The agent.
+    /// The agent; `gateway` for calls of the gateway.
     Agent,
     /// The model that answered.
     Model,
@@ -37,22 +35,24 @@ pub enum Group {
     Profile,
     /// The UTC day the call began on, as `2026-01-14`.
     Day,
-    /// The results path of the run.
+    /// The results path of the run; `gateway` for calls of the gateway.
     Run,
-    /// The value of a key of the task's metadata, as the result gave it.
+    /// The value of a key of the task's metadata, as the result gave it. Calls of the gateway have
+    /// one, `key`: the name of the client key.
     Metadata(String),
 }
 
 /// The costs that were asked for: `rows` and `unended` together are `total`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CostReport {
-    /// Calls that a committed result stands for, in the order of their keys.
+    /// Calls that a committed result stands for and calls of the gateway, in the order of their
+    /// keys.
     ///
     /// A result stands for the calls of its task that began before it was committed, so that
     /// these rows and the costs in the result lines agree while a task is run again.
     pub rows: Vec<CostRow>,
-    /// All other calls: of tasks without a result, of tasks that are run again, and calls in
-    /// flight, at their reservation.
+    /// All other calls: of tasks without a result, of tasks that are run again, calls in flight at
+    /// their reservation, and message batches of the gateway that are not settled at theirs.
     pub unended: CostRow,
     /// All calls.
     pub total: CostRow,
@@ -63,7 +63,7 @@ pub struct CostReport {
 pub struct CostRow {
     /// The value of the group; empty for a task without the metadata key.
     pub key: String,
-    /// Attempts of tasks that the calls belong to.
+    /// Attempts of tasks, and requests of the gateway's clients, that the calls belong to.
     pub attempts: u64,
     /// Calls.
     pub calls: u64,
@@ -73,7 +73,8 @@ pub struct CostRow {
     pub cost: Nanodollars,
     /// Those of them whose model has no known price.
     pub unpriced_calls: u64,
-    /// Those of them that are charged at their reservation as nobody knows their outcome.
+    /// Those of them that are charged at their reservation, or an estimate, as nobody knows their
+    /// outcome.
     pub lost_calls: u64,
 }
 
@@ -107,6 +108,17 @@ impl Tally {
             Group::Agent | Group::Model | Group::Profile | Group::Run => stored.to_owned(),
             Group::Day => day(stored),
             Group::Metadata(name) => metadata_value(stored, name),
+        };
+        *self.rows.entry(key).or_default() += calls;
+    }
+
+    /// Counts calls of the gateway; only a day is still as it is stored.
+    pub(super) fn booked(&mut self, stored: &str, calls: &CostRow) {
+        let key = match &self.group {
+            Group::Day => day(stored),
+            Group::Agent | Group::Model | Group::Profile | Group::Run | Group::Metadata(_) => {
+                stored.to_owned()
+            }
         };
         *self.rows.entry(key).or_default() += calls;
     }

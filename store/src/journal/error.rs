@@ -95,6 +95,15 @@ pub enum JournalError {
     /// The journal knows no such call without an outcome.
     #[error("call {0} is not in flight")]
     UnknownCall(CallId),
+    /// The journal knows no such message batch.
+    #[error("the journal knows no batch {0}")]
+    UnknownBatch(String),
+    /// The journal knows this message batch already.
+    #[error("the journal already has a batch {0}")]
+    KnownBatch(String),
+    /// Money is still held for this message batch.
+    #[error("batch {0} is not settled")]
+    UnsettledBatch(String),
     /// The request cannot be recorded as it is.
     #[error("the journal cannot record this: {0}")]
     Invalid(String),

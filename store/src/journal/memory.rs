@@ -1,6 +1,8 @@
 //! The journal of tests in virtual time, where a database pool's time-outs would misfire.
 
+mod booked;
 mod books;
+mod message_batches;
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -8,8 +10,9 @@ use chrono::{DateTime, Utc};
 
 use self::books::Books;
 use super::{
-    Answer, Appended, CallEnd, CallId, CallStart, Carried, CostQuery, CostReport, FinishedLine,
-    FinishedTask, Holder, Journal, JournalError, LostCall, NewRun, Run, RunId,
+    Answer, Appended, BatchPage, BatchQuery, BatchRecord, BookedCall, CallEnd, CallId, CallStart,
+    Carried, CostQuery, CostReport, FinishedLine, FinishedTask, Holder, Journal, JournalError,
+    KeySpent, LostCall, NewRun, Run, RunId,
 };
 
 /// A journal that lives as long as its process. It answers at once, and never waits.
@@ -86,8 +89,47 @@ impl Journal for MemoryJournal {
         self.answer(move |books| books.record_rewritten(run, appended))
     }
 
+    fn book(&self, calls: Vec<BookedCall>) -> Answer<'_, ()> {
+        self.answer(move |books| {
+            books.booked.book(calls);
+            Ok(())
+        })
+    }
+
+    fn spent(&self, simulated: bool, day_start: DateTime<Utc>) -> Answer<'_, Vec<KeySpent>> {
+        self.answer(move |books| Ok(books.spent(simulated, day_start)))
+    }
+
+    fn keep_batch(&self, batch: BatchRecord) -> Answer<'_, ()> {
+        self.answer(move |books| books.batches.keep(batch))
+    }
+
+    fn batch<'a>(&'a self, id: &'a str) -> Answer<'a, Option<BatchRecord>> {
+        self.answer(move |books| Ok(books.batches.find(id).cloned()))
+    }
+
+    fn batches(&self, query: BatchQuery) -> Answer<'_, BatchPage> {
+        self.answer(move |books| books.batches.list(&query))
+    }
+
+    fn unsettled_batches(&self, simulated: bool) -> Answer<'_, Vec<BatchRecord>> {
+        self.answer(move |books| Ok(books.batches.unsettled(simulated).cloned().collect()))
+    }
+
+    fn update_batch(&self, id: String, object: String) -> Answer<'_, ()> {
+        self.answer(move |books| books.batches.update(&id, object))
+    }
+
+    fn settle_batch(&self, id: String, calls: Vec<BookedCall>) -> Answer<'_, bool> {
+        self.answer(move |books| books.settle_batch(&id, calls))
+    }
+
+    fn drop_batch(&self, id: String) -> Answer<'_, ()> {
+        self.answer(move |books| books.batches.remove(&id))
+    }
+
     fn costs(&self, query: CostQuery) -> Answer<'_, CostReport> {
-        self.answer(move |books| Ok(books.costs(query)))
+        self.answer(move |books| Ok(books.costs(&query)))
     }
 
     fn flush(&self) -> Answer<'_, ()> {

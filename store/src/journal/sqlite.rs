@@ -3,11 +3,13 @@
 //! One task owns the only connection that writes and commits what is waiting a group at a time;
 //! a few connections read beside it. Other processes may do the same on the same file.
 
+mod booked;
 mod calls;
 mod costs;
 mod failure;
 mod group;
 mod job;
+mod message_batches;
 mod open;
 mod reads;
 mod results;
@@ -26,13 +28,15 @@ use self::calls::SettleLost;
 use self::failure::Place;
 use self::group::Command;
 use self::job::{Job, Write};
+use self::message_batches::ChangeBatch;
 use self::open::Settings;
 use self::results::RecordAppended;
 use self::runs::RecordRewritten;
 use self::writer::{Flush, Writer};
 use super::{
-    Answer, Appended, CallEnd, CallId, CallStart, Carried, CostQuery, CostReport, FinishedLine,
-    FinishedTask, Holder, Journal, JournalError, LostCall, NewRun, Run, RunId,
+    Answer, Appended, BatchPage, BatchQuery, BatchRecord, BookedCall, CallEnd, CallId, CallStart,
+    Carried, CostQuery, CostReport, FinishedLine, FinishedTask, Holder, Journal, JournalError,
+    KeySpent, LostCall, NewRun, Run, RunId,
 };
 
 /// Where the journal is and how it is written.
@@ -161,6 +165,52 @@ impl Journal for SqliteJournal {
 
     fn record_rewritten(&self, run: RunId, appended: Appended) -> Answer<'_, ()> {
         self.write(RecordRewritten { run, appended })
+    }
+
+    fn book(&self, calls: Vec<BookedCall>) -> Answer<'_, ()> {
+        self.write(calls)
+    }
+
+    fn spent(&self, simulated: bool, day_start: DateTime<Utc>) -> Answer<'_, Vec<KeySpent>> {
+        Box::pin(
+            async move { self.place.check(booked::spent(&self.reads, simulated, day_start).await) },
+        )
+    }
+
+    fn keep_batch(&self, batch: BatchRecord) -> Answer<'_, ()> {
+        let kept = self.write(ChangeBatch::Keep(batch));
+        Box::pin(async { kept.await.map(|_| ()) })
+    }
+
+    fn batch<'a>(&'a self, id: &'a str) -> Answer<'a, Option<BatchRecord>> {
+        Box::pin(async move {
+            let mut connection = self.place.check(self.reads.acquire().await)?;
+            self.place.check(message_batches::find(&mut connection, id).await)
+        })
+    }
+
+    fn batches(&self, query: BatchQuery) -> Answer<'_, BatchPage> {
+        Box::pin(async move { message_batches::list(&self.place, &self.reads, &query).await })
+    }
+
+    fn unsettled_batches(&self, simulated: bool) -> Answer<'_, Vec<BatchRecord>> {
+        Box::pin(async move {
+            self.place.check(message_batches::unsettled(&self.reads, simulated).await)
+        })
+    }
+
+    fn update_batch(&self, id: String, object: String) -> Answer<'_, ()> {
+        let updated = self.write(ChangeBatch::Update { id, object });
+        Box::pin(async { updated.await.map(|_| ()) })
+    }
+
+    fn settle_batch(&self, id: String, calls: Vec<BookedCall>) -> Answer<'_, bool> {
+        self.write(ChangeBatch::Settle { id, calls })
+    }
+
+    fn drop_batch(&self, id: String) -> Answer<'_, ()> {
+        let dropped = self.write(ChangeBatch::Drop { id });
+        Box::pin(async { dropped.await.map(|_| ()) })
     }
 
     fn costs(&self, query: CostQuery) -> Answer<'_, CostReport> {

@@ -2,7 +2,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use chrono::{DateTime, SecondsFormat, Utc};
 use polpo_policy::health::Health;
 use polpo_policy::id::{LimitClass, OrganizationId, ProfileId};
 use polpo_policy::limits::Timestamp;
@@ -11,6 +10,8 @@ use serde_json::{Map, Value};
 use super::limits::Limits;
 use super::stats::{as_kept, kept, put_back, read, set, set_time, take, text, time, write};
 use super::{Contents, Kind, Stored, Token, names};
+use crate::disk::{self, Damage};
+use crate::iso::{iso, parse_iso};
 
 /// The version that is read and written.
 pub(super) const VERSION: u32 = 1;
@@ -24,27 +25,9 @@ pub(super) struct Document {
     rest: Map<String, Value>,
 }
 
-/// Why a text is no document.
-pub(super) enum Damage {
-    /// It is of this later version.
-    Newer(f64),
-    /// It is not what it should be: what is wrong, and nothing of the text.
-    Corrupt(String),
-}
-
 impl Document {
     pub(super) fn parse(text: &[u8]) -> Result<Self, Damage> {
-        let corrupt = |what: &str| Damage::Corrupt(what.into());
-        let value = serde_json::from_slice(text).map_err(|error| {
-            let (line, column) = (error.line(), error.column());
-            Damage::Corrupt(format!("it is no JSON at line {line}, column {column}"))
-        })?;
-        let Value::Object(mut rest) = value else { return Err(corrupt("it is no JSON object")) };
-        match rest.get("version").and_then(Value::as_f64) {
-            Some(version) if version > f64::from(VERSION) => return Err(Damage::Newer(version)),
-            Some(version) if version >= f64::from(VERSION) => {}
-            Some(_) | None => return Err(corrupt("it has no version that there ever was")),
-        }
+        let mut rest = disk::parse(text, VERSION)?;
         let mut section = |name: &str| match rest.remove(name) {
             Some(Value::Object(section)) => Ok(section),
             None | Some(Value::Null) => Ok(Map::new()),
@@ -247,13 +230,4 @@ fn stored(id: &str, entry: &Value) -> Result<Stored, &'static str> {
 fn set_access(entry: &mut Map<String, Value>, access: &str) {
     entry.insert("access".into(), access.into());
     entry.remove("key"); // It would be a second secret, and an old one.
-}
-
-fn iso(time: Timestamp) -> Value {
-    time.to_rfc3339_opts(SecondsFormat::Millis, true).into()
-}
-
-fn parse_iso(value: &Value) -> Option<Timestamp> {
-    let time = DateTime::parse_from_rfc3339(value.as_str()?).ok()?;
-    Some(time.with_timezone(&Utc))
 }

@@ -1,12 +1,13 @@
 //! Both journals, asked the same at random, answer the same.
 
+use chrono::TimeDelta;
 use polpo_policy::price::Nanodollars;
 use polpo_store::journal::{
-    Appended, CallEnd, CallId, CallStart, CostQuery, FinishedLine, Group, Journal, MemoryJournal,
-    NewRun, ResultKind, RunId,
+    Appended, BatchQuery, BatchRecord, BookedCall, CallEnd, CallId, CallStart, CostQuery, Cursor,
+    FinishedLine, Group, Journal, MemoryJournal, NewRun, ResultKind, RunId,
 };
 
-use crate::world::{at, end, line, new_run, open, start};
+use crate::world::{at, batch, booked, end, line, new_run, open, start};
 
 /// A small generator of numbers, so that a failure comes back with its seed.
 struct Dice(u64);
@@ -22,7 +23,7 @@ impl Dice {
 async fn step(journal: &dyn Journal, dice: &mut Dice) -> String {
     let (run, task) = (RunId(1 + dice.below(3) as i64), format!("t{}", dice.below(12)));
     let (number, millis) = (dice.below(1000) as i64, dice.below(300_000_000) as i64);
-    match dice.below(9) {
+    match dice.below(12) {
         0 => {
             let path = format!("/r{}", dice.below(3));
             let new = NewRun { simulated: number > 900, now: at(millis), ..new_run(&path) };
@@ -54,10 +55,68 @@ async fn step(journal: &dyn Journal, dice: &mut Dice) -> String {
             let appended = Appended { seq: number, bytes: millis };
             format!("{:?}", journal.record_appended(run, appended).await)
         }
-        8.. => {
+        8 => {
             let appended = Appended { seq: number, bytes: millis };
             format!("{:?}", journal.record_rewritten(run, appended).await)
         }
+        9 => {
+            let calls = (0..number % 5).map(|_| call_of_gateway(dice));
+            format!("{:?}", journal.book(calls.collect()).await)
+        }
+        10.. => change_batch(journal, dice).await,
+    }
+}
+
+/// Does something to a message batch, and says what the journal made of it.
+async fn change_batch(journal: &dyn Journal, dice: &mut Dice) -> String {
+    let (id, number) = (format!("b{}", dice.below(20)), dice.below(1000) as i64);
+    match dice.below(8) {
+        0..=3 => {
+            let kept = BatchRecord {
+                simulated: number % 4 == 0,
+                created_at: at(number * 300_000),
+                reserved: Nanodollars(number),
+                ..batch(&id, &format!("k{}", number % 3))
+            };
+            format!("{:?}", journal.keep_batch(kept).await)
+        }
+        4 => format!("{:?}", journal.update_batch(id, format!("{{\"n\":{number}}}")).await),
+        5..=6 => {
+            let calls = vec![call_of_gateway(dice), call_of_gateway(dice)];
+            format!("{:?}", journal.settle_batch(id, calls).await)
+        }
+        7.. => format!("{:?}", journal.drop_batch(id).await),
+    }
+}
+
+/// All that can be read of message batches.
+async fn lists(journal: &dyn Journal) -> Vec<String> {
+    let mut lists = Vec::new();
+    for id in (0..20).map(|batch| format!("b{batch}")) {
+        lists.push(format!("{:?}", journal.batch(&id).await.unwrap()));
+        for cursor in [None, Some(Cursor::After(id.clone())), Some(Cursor::Before(id))] {
+            let query = BatchQuery { key: "k1".into(), simulated: false, limit: 2, cursor };
+            lists.push(format!("{:?}", journal.batches(query).await));
+        }
+    }
+    for simulated in [false, true] {
+        lists.push(format!("{:?}", journal.unsettled_batches(simulated).await.unwrap()));
+    }
+    lists
+}
+
+fn call_of_gateway(dice: &mut Dice) -> BookedCall {
+    let ended_at = at(dice.below(300_000_000) as i64);
+    BookedCall {
+        request: format!("req_{}", dice.below(9)),
+        model_served: format!("m{}", dice.below(2)).into(),
+        profile: format!("p{}", dice.below(2)).into(),
+        priced: dice.below(5) > 0,
+        is_lost: dice.below(5) == 0,
+        simulated: dice.below(4) == 0,
+        started_at: ended_at - TimeDelta::milliseconds(dice.below(100_000_000) as i64),
+        ended_at,
+        ..booked(&format!("k{}", dice.below(3)), dice.below(1000) as i64)
     }
 }
 
@@ -83,6 +142,9 @@ async fn books(journal: &dyn Journal) -> Vec<String> {
             books.push(format!("{group:?} {:?}", journal.costs(query).await.unwrap()));
         }
     }
+    for simulated in [false, true] {
+        books.push(format!("{:?}", journal.spent(simulated, at(100_000_000)).await.unwrap()));
+    }
     books
 }
 
@@ -92,11 +154,12 @@ async fn both_journals_agree_on_everything() {
         let directory = tempfile::tempdir().unwrap();
         let (file, memory) = (open(directory.path()).await, MemoryJournal::default());
         let (mut left, mut right) = (Dice(seed), Dice(seed));
-        for count in 0..150 {
+        for count in 0..200 {
             let (left, right) = (step(&file, &mut left).await, step(&memory, &mut right).await);
             assert_eq!(left, right, "seed {seed}, step {count}");
         }
         assert_eq!(books(&file).await, books(&memory).await, "seed {seed}");
+        assert_eq!(lists(&file).await, lists(&memory).await, "seed {seed}");
         file.close().await.unwrap();
     }
 }

@@ -18,11 +18,11 @@ on_both_journals! {
     an_empty_journal_costs_nothing,
 }
 
-fn by(group: Group) -> CostQuery {
+pub(crate) fn by(group: Group) -> CostQuery {
     CostQuery { group, since: None, simulated: false, run: None }
 }
 
-async fn costs(journal: &dyn Journal, query: CostQuery) -> CostReport {
+pub(crate) async fn costs(journal: &dyn Journal, query: CostQuery) -> CostReport {
     let report = journal.costs(query).await.unwrap();
     let mut total = report.unended.clone();
     for row in &report.rows {
@@ -32,7 +32,7 @@ async fn costs(journal: &dyn Journal, query: CostQuery) -> CostReport {
     report
 }
 
-fn sums(report: &CostReport) -> Vec<(&str, u64, i64)> {
+pub(crate) fn sums(report: &CostReport) -> Vec<(&str, u64, i64)> {
     report.rows.iter().map(|row| (&*row.key, row.calls, row.cost.0)).collect()
 }
 

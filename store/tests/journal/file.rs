@@ -7,7 +7,7 @@ use polpo_store::journal::{Journal, JournalError, JournalOptions, SqliteJournal,
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{ConnectOptions, Connection, SqliteConnection};
 
-use crate::world::{open, options, run};
+use crate::world::{at, booked, line, open, options, run};
 
 async fn refused(options: JournalOptions) -> JournalError {
     let path = options.path.display().to_string();
@@ -56,7 +56,27 @@ async fn a_journal_of_a_newer_version_is_left_alone() {
     sqlx::query(version).execute(&mut newer).await.unwrap();
     newer.close().await.unwrap();
     let error = refused(options).await;
-    assert!(matches!(error, JournalError::Newer { found: 99, known: 1, .. }), "{error:?}");
+    assert!(matches!(error, JournalError::Newer { found: 99, known: 2, .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn a_journal_of_the_first_version_is_brought_up_to_date_with_all_that_is_in_it() {
+    let directory = tempfile::tempdir().unwrap();
+    let journal = open(directory.path()).await;
+    let id = run(&journal, "/a").await;
+    journal.finish(vec![line(id, "t1")]).await.unwrap();
+    journal.close().await.unwrap();
+    let mut first = raw(options(directory.path()).path).await;
+    let undo = "DROP TABLE gateway_calls; DROP TABLE gateway_spent; \
+                DROP TABLE gateway_batches; \
+                DELETE FROM _sqlx_migrations WHERE version > 1";
+    sqlx::raw_sql(undo).execute(&mut first).await.unwrap();
+    first.close().await.unwrap();
+
+    let journal = open(directory.path()).await;
+    assert_eq!(journal.find_run("/a").await.unwrap().unwrap().results, 1);
+    journal.book(vec![booked("alice", 7)]).await.unwrap();
+    assert_eq!(journal.spent(false, at(0)).await.unwrap()[0].total.0, 7);
 }
 
 #[tokio::test]

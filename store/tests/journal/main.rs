@@ -4,10 +4,12 @@
 #![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod agreement;
+mod booked;
 mod calls;
 mod costs;
 mod durability;
 mod file;
+mod message_batches;
 mod results;
 mod runs;
 mod world;

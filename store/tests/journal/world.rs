@@ -6,8 +6,8 @@ use chrono::{DateTime, Utc};
 use polpo_policy::price::Nanodollars;
 use polpo_policy::usage::Usage;
 use polpo_store::journal::{
-    CallEnd, CallId, CallStart, FinishedLine, Journal, JournalOptions, NewRun, ResultKind, RunId,
-    SqliteJournal, Synchronous,
+    BatchRecord, BookedCall, CallEnd, CallId, CallStart, FinishedLine, Journal, JournalOptions,
+    NewRun, ResultKind, RunId, SqliteJournal, Synchronous,
 };
 
 /// Makes two tests of each function: one on the memory journal, one on a file.
@@ -96,6 +96,40 @@ pub(crate) fn line(run: RunId, custom_id: &str) -> FinishedLine {
         profile: "anthropic:key-1f0c9a2b".into(),
         metadata: None,
         ended_at: at(30),
+    }
+}
+
+/// A call of the gateway that has ended.
+pub(crate) fn booked(key: &str, cost: i64) -> BookedCall {
+    BookedCall {
+        key: key.into(),
+        request: "req_1".into(),
+        model: "claude-sonnet-4-6".into(),
+        model_served: "claude-sonnet-4-6".into(),
+        profile: "anthropic:key-1f0c9a2b".into(),
+        outcome: "succeeded",
+        usage: Usage { input: 100, output: 20, ..Usage::default() },
+        cost: Nanodollars(cost),
+        priced: true,
+        is_lost: false,
+        simulated: false,
+        started_at: at(10),
+        ended_at: at(20),
+    }
+}
+
+/// A message batch of three requests, not settled.
+pub(crate) fn batch(id: &str, key: &str) -> BatchRecord {
+    BatchRecord {
+        id: id.into(),
+        key: key.into(),
+        profile: "anthropic:key-1f0c9a2b".into(),
+        simulated: false,
+        created_at: at(5),
+        requests: 3,
+        reserved: Nanodollars(1_000),
+        settled: false,
+        object: format!(r#"{{"id":"{id}"}}"#),
     }
 }
 

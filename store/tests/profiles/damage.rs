@@ -2,6 +2,7 @@
 
 use std::fs;
 
+use polpo_store::disk::DiskError;
 use polpo_store::profiles::{ProfileFile, ProfileFileError, Token};
 use serde_json::json;
 
@@ -145,7 +146,10 @@ fn a_file_that_is_too_large_is_not_read() {
     let large = fs::File::options().write(true).open(file.path()).unwrap();
     large.set_len((64 << 20) + 1).unwrap();
     let error = file.read().unwrap_err();
-    assert!(matches!(error, ProfileFileError::TooLarge { limit: 67_108_864, .. }), "{error}");
+    assert!(
+        matches!(error, ProfileFileError::Disk(DiskError::TooLarge { limit: 67_108_864, .. })),
+        "{error}"
+    );
     assert!(file.put(&key("anthropic:a"), at(0)).is_err());
     assert_eq!(fs::metadata(file.path()).unwrap().len(), (64 << 20) + 1);
 }

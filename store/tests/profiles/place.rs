@@ -4,6 +4,7 @@ use std::fs::{self, File, TryLockError};
 use std::os::unix::fs::{chown, symlink};
 use std::path::Path;
 
+use polpo_store::disk::DiskError;
 use polpo_store::profiles::{ProfileFile, ProfileFileError, Token};
 
 use crate::world::{NAME, at, clean, empty, key, login, mode, names, saying, set_mode};
@@ -57,7 +58,7 @@ fn what_is_read_only_is_not_replaced() {
     let (directory, file) = saying("{ \"version\": 1 }");
     set_mode(file.path(), 0o400);
     let refused = || match file.put(&key("anthropic:a"), at(0)) {
-        Err(ProfileFileError::Io { path, action: "written", .. }) => path,
+        Err(ProfileFileError::Disk(DiskError::Io { path, action: "written", .. })) => path,
         other => panic!("{other:?}"),
     };
     assert_eq!(refused(), file.path());
@@ -122,11 +123,11 @@ fn what_is_no_file_is_refused_and_left() {
         make(file.path());
         let before = fs::symlink_metadata(file.path()).unwrap().file_type();
         let error = file.read().unwrap_err();
-        assert!(matches!(error, ProfileFileError::NotAFile { .. }), "{error}");
+        assert!(matches!(error, ProfileFileError::Disk(DiskError::NotAFile { .. })), "{error}");
         assert!(error.to_string().contains("is not a regular file; move it away"));
         assert!(matches!(
             file.put(&key("anthropic:a"), at(0)),
-            Err(ProfileFileError::NotAFile { .. })
+            Err(ProfileFileError::Disk(DiskError::NotAFile { .. }))
         ));
         assert_eq!(fs::symlink_metadata(file.path()).unwrap().file_type(), before);
     }
@@ -140,7 +141,8 @@ fn what_is_anothers_is_refused() {
             return; // Only root can give a file away; the rule itself has a test without.
         }
         for error in [file.read().unwrap_err(), file.put(&key("anthropic:a"), at(0)).unwrap_err()] {
-            let ProfileFileError::Foreign { path, owner: 4_711, .. } = error else {
+            let ProfileFileError::Disk(DiskError::Foreign { path, owner: 4_711, .. }) = error
+            else {
                 panic!("{error}")
             };
             assert_eq!(path, owned);

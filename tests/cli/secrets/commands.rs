@@ -18,7 +18,7 @@ use crate::support::{Process, Ran, World, wait_for};
 const LOGIN: &str = "sso:config@example.com";
 
 /// What is typed, in this order; `simulate` and `auth login` wait for something and stand below.
-const COMMANDS: [&[&str]; 40] = [
+const COMMANDS: [&[&str]; 46] = [
     &["init"],
     &["completions", "bash"],
     &["config", "validate"],
@@ -40,6 +40,12 @@ const COMMANDS: [&[&str]; 40] = [
     &["run", "tasks.jsonl", "--json", "--agent", "signed-in", "-o", "signed-in.jsonl"],
     &["chat"],
     &["chat", "--agent", "signed-in"],
+    &["gateway", "key", "add", "client"],
+    &["gateway", "key", "add", "client", "--simulate"],
+    &["gateway", "key", "list"],
+    &["gateway", "key", "list", "--json"],
+    &["gateway", "key", "list", "--simulate"],
+    &["gateway", "key", "revoke", "client"],
     &["cost", "--by", "profile"],
     &["cost", "--by", "day", "--csv"],
     &["auth", "disable", "team:a"],
@@ -81,7 +87,7 @@ fn no_command_is_left_out() {
         let words: Vec<_> = name.split(' ').collect();
         !COMMANDS.iter().any(|command| command.starts_with(&words))
     });
-    assert_eq!(all.into_iter().collect::<Vec<_>>(), ["auth login", "simulate"]);
+    assert_eq!(all.into_iter().collect::<Vec<_>>(), ["auth login", "serve", "simulate"]);
 }
 
 /// A polpo.json with keys of every kind: written down, of the environment, of a file, stored, and
@@ -109,6 +115,10 @@ fn configuration(server: &Server, tap: &Tap) -> Value {
             {"name": "stored", "model": "team:claude-sonnet-4-6"},
             {"name": "signed-in", "model": "sso:claude-sonnet-4-6"},
         ],
+        "gateway": {
+            "adminKey": marked("config"),
+            "keys": [{"name": "environment", "key": "${MARKED}"}],
+        },
     })
 }
 

@@ -4,15 +4,12 @@ use std::fmt;
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use rustls::crypto::ring;
 use sha2::{Digest as _, Sha256};
 use url::form_urlencoded::Serializer;
 
 use super::paste::{Code, PasteError, parse};
 use super::settings::OAuthSettings;
-
-/// Random bytes of a verifier and of a state: as many as RFC 7636 recommends, 43 characters.
-const RANDOM_BYTES: usize = 32;
+use crate::random::random;
 
 /// A login that waits for its code. It is good for one exchange.
 pub struct Login {
@@ -73,13 +70,6 @@ impl Login {
 
 fn challenge(verifier: &str) -> String {
     URL_SAFE_NO_PAD.encode(Sha256::digest(verifier))
-}
-
-fn random() -> String {
-    let mut bytes = [0; RANDOM_BYTES];
-    #[expect(clippy::expect_used, reason = "no login is better than one that can be guessed")]
-    ring::default_provider().secure_random.fill(&mut bytes).expect("randomness from the system");
-    URL_SAFE_NO_PAD.encode(bytes)
 }
 
 #[cfg(test)]

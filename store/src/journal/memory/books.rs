@@ -2,19 +2,24 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use chrono::{DateTime, Utc};
 use polpo_policy::price::Nanodollars;
 use polpo_policy::usage::Usage;
 
-use crate::journal::cost::{DAY, Tally};
+use super::booked::Booked;
+use super::message_batches::MessageBatches;
+use crate::journal::cost::Tally;
 use crate::journal::{
-    Appended, CallEnd, CallId, CallStart, Carried, CostQuery, CostReport, CostRow, FinishedLine,
-    FinishedTask, Group, Holder, JournalError, LostCall, NewRun, ResultKind, Run, RunId, billed,
-    stored_time,
+    Appended, BookedCall, CallEnd, CallId, CallStart, Carried, CostQuery, CostReport, CostRow, DAY,
+    FinishedLine, FinishedTask, Group, Holder, JournalError, KeySpent, LostCall, NewRun,
+    ResultKind, Run, RunId, billed, stored_time,
 };
 
 #[derive(Debug, Default)]
 pub(super) struct Books {
     pub(super) closed: bool,
+    pub(super) booked: Booked,
+    pub(super) batches: MessageBatches,
     runs: Vec<Run>,
     calls: Vec<Call>,
     results: BTreeMap<i64, Finished>,
@@ -213,9 +218,30 @@ impl Books {
         Ok(())
     }
 
-    pub(super) fn costs(&self, query: CostQuery) -> CostReport {
-        let group = query.group.clone();
-        let mut tally = Tally::new(query.group);
+    pub(super) fn spent(&self, simulated: bool, day_start: DateTime<Utc>) -> Vec<KeySpent> {
+        let mut spent = self.booked.spent(simulated, day_start);
+        for batch in self.batches.unsettled(simulated) {
+            let key = &batch.key;
+            spent.entry(key.clone()).or_insert_with(|| KeySpent::none(key)).reserved +=
+                batch.reserved;
+        }
+        spent.into_values().collect()
+    }
+
+    pub(super) fn settle_batch(
+        &mut self,
+        id: &str,
+        calls: Vec<BookedCall>,
+    ) -> Result<bool, JournalError> {
+        let settled = self.batches.settle(id)?;
+        if settled {
+            self.booked.book(calls);
+        }
+        Ok(settled)
+    }
+
+    pub(super) fn costs(&self, query: &CostQuery) -> CostReport {
+        let mut tally = Tally::new(query.group.clone());
         let mut attempts = BTreeSet::new();
         for call in &self.calls {
             let Some(run) = self.runs.iter().find(|run| run.id == call.start.run) else { continue };
@@ -230,7 +256,7 @@ impl Books {
             let result = place.and_then(|seq| self.results.get(seq));
             match (result, &call.end) {
                 (Some(result), Some(end)) if call.id <= result.last_call => {
-                    let key = call.key(&group, run, end, result);
+                    let key = call.key(&query.group, run, end, result);
                     row.attempts = u64::from(attempts.insert((Some(key.clone()), call.attempt())));
                     tally.ended(&key, &row);
                 }
@@ -239,6 +265,10 @@ impl Books {
                     tally.unended(&row);
                 }
             }
+        }
+        if query.run.is_none() {
+            self.booked.count(query, &mut tally);
+            self.batches.count(query, &mut tally);
         }
         tally.report()
     }

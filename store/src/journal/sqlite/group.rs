@@ -4,10 +4,11 @@ use sqlx::SqliteConnection;
 
 use super::calls::SettleLost;
 use super::job::{Job, Write, write};
+use super::message_batches::ChangeBatch;
 use super::results::RecordAppended;
 use super::runs::RecordRewritten;
 use super::writer::Flush;
-use crate::journal::{CallEnd, CallId, CallStart, FinishedLine, JournalError, NewRun};
+use crate::journal::{BookedCall, CallEnd, CallId, CallStart, FinishedLine, JournalError, NewRun};
 
 /// What the writer is asked for.
 #[derive(Debug)]
@@ -16,6 +17,8 @@ pub(super) enum Command {
     End(Job<CallEnd>),
     Finish(Job<Vec<FinishedLine>>),
     Appended(Job<RecordAppended>),
+    Book(Job<Vec<BookedCall>>),
+    ChangeBatch(Job<ChangeBatch>),
     Flush(Job<Flush>),
     OpenRun(Job<NewRun>),
     SettleLost(Job<SettleLost>),
@@ -38,6 +41,8 @@ commands! {
     CallEnd => End,
     Vec<FinishedLine> => Finish,
     RecordAppended => Appended,
+    Vec<BookedCall> => Book,
+    ChangeBatch => ChangeBatch,
     Flush => Flush,
     NewRun => OpenRun,
     SettleLost => SettleLost,
@@ -57,6 +62,8 @@ pub(super) struct Group {
     ends: Vec<Job<CallEnd>>,
     finishes: Vec<Job<Vec<FinishedLine>>>,
     appends: Vec<Job<RecordAppended>>,
+    books: Vec<Job<Vec<BookedCall>>>,
+    changes: Vec<Job<ChangeBatch>>,
     rewrites: Vec<Job<RecordRewritten>>,
     flushes: Vec<Job<Flush>>,
 }
@@ -67,6 +74,7 @@ impl Command {
         match self {
             Self::Begin(_) | Self::End(_) | Self::Finish(_) => false,
             Self::Appended(_) | Self::Flush(_) => false,
+            Self::Book(_) | Self::ChangeBatch(_) => false,
             Self::OpenRun(_) | Self::SettleLost(_) | Self::Rewritten(_) | Self::Close => true,
         }
     }
@@ -81,6 +89,8 @@ impl Group {
             Command::End(job) => self.ends.push(job),
             Command::Finish(job) => self.finishes.push(job),
             Command::Appended(job) => self.appends.push(job),
+            Command::Book(job) => self.books.push(job),
+            Command::ChangeBatch(job) => self.changes.push(job),
             Command::Flush(job) => self.flushes.push(job),
             Command::OpenRun(job) => self.opens.push(job),
             Command::SettleLost(job) => self.settles.push(job),
@@ -97,6 +107,8 @@ impl Group {
             && self.ends.is_empty()
             && self.finishes.is_empty()
             && self.appends.is_empty()
+            && self.books.is_empty()
+            && self.changes.is_empty()
             && self.rewrites.is_empty()
             && self.flushes.is_empty()
     }
@@ -111,6 +123,8 @@ impl Group {
         write(connection, &mut self.ends).await?;
         write(connection, &mut self.finishes).await?;
         write(connection, &mut self.appends).await?;
+        write(connection, &mut self.books).await?;
+        write(connection, &mut self.changes).await?;
         write(connection, &mut self.rewrites).await?;
         write(connection, &mut self.flushes).await
     }
@@ -122,6 +136,8 @@ impl Group {
         settle(self.ends, committed);
         settle(self.finishes, committed);
         settle(self.appends, committed);
+        settle(self.books, committed);
+        settle(self.changes, committed);
         settle(self.rewrites, committed);
         settle(self.flushes, committed);
         self.begins.into_iter().filter_map(|job| job.settle(committed.clone())).collect()

@@ -15,8 +15,10 @@ use super::{JournalOptions, Synchronous};
 use crate::journal::JournalError;
 
 /// Every version of the schema, in order.
-const MIGRATIONS: [(i64, &str, &str); 1] =
-    [(1, "journal", include_str!("../../../migrations/0001_journal.sql"))];
+const MIGRATIONS: [(i64, &str, &str); 2] = [
+    (1, "journal", include_str!("../../../migrations/0001_journal.sql")),
+    (2, "gateway", include_str!("../../../migrations/0002_gateway.sql")),
+];
 
 /// The version of the schema that this program writes.
 const KNOWN: i64 = MIGRATIONS[MIGRATIONS.len() - 1].0;

@@ -1,11 +1,11 @@
-//! The end of a chat from outside: it is told to end, or its terminal was closed.
+//! The end from outside: a process is told to end, or its terminal was closed.
 
 use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 /// Hears of the end.
-pub(super) struct Ending {
+pub(crate) struct Ending {
     terminate: Signal,
     hangup: Signal,
     has_come: bool,
@@ -16,20 +16,25 @@ impl Ending {
     ///
     /// # Errors
     /// When that is not possible.
-    pub(super) fn listen() -> io::Result<Self> {
+    pub(crate) fn listen() -> io::Result<Self> {
         let terminate = signal(SignalKind::terminate())?;
         let hangup = signal(SignalKind::hangup())?;
         Ok(Self { terminate, hangup, has_come: false })
     }
 
     /// Resolves when the end has come, and from then on at once.
-    pub(super) async fn come(&mut self) {
+    pub(crate) async fn come(&mut self) {
         if !self.has_come {
-            tokio::select! {
-                _ = self.terminate.recv() => {}
-                _ = self.hangup.recv() => {}
-            }
+            self.again().await;
             self.has_come = true;
+        }
+    }
+
+    /// Resolves when it is told to end once more.
+    pub(crate) async fn again(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.hangup.recv() => {}
         }
     }
 }

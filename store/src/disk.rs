@@ -1,25 +1,47 @@
-//! The profile file on its disk: links followed, private, and replaced in one step.
+//! A file of the state directory on its disk: links followed, private, and replaced in one step.
+
+mod error;
+mod versioned;
 
 use std::fs::{self, DirBuilder, File, Metadata, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use chrono::Utc;
 
-use super::error::ProfileFileError as Error;
+pub use self::error::DiskError;
+use self::error::DiskError as Error;
+pub(crate) use self::versioned::{Damage, parse};
 
-/// The most that is read, in bytes: tens of thousands of profiles and all that is known of them.
+/// The most that is read, in bytes: tens of thousands of profiles or keys and all that is known of them.
 const MAX_LENGTH: u64 = 64 << 20;
 /// The most links that are followed, Linux's bound.
 const MAX_LINKS: usize = 40;
 /// The most damaged files of one millisecond.
 const MAX_NAMES: usize = 1_000;
 
+/// Tells one state of a file from another, without reading it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stamp {
+    modified: SystemTime,
+    length: u64,
+    inode: u64,
+}
+
+impl Stamp {
+    /// The state of the file at `path`, `None` if there is none that could be read.
+    pub(crate) fn of(path: &Path) -> Option<Self> {
+        let metadata = fs::metadata(path).ok()?;
+        let modified = metadata.modified().ok()?;
+        Some(Self { modified, length: metadata.len(), inode: metadata.ino() })
+    }
+}
+
 /// Where the file at `path` really is, whether it exists or not.
-pub(super) fn resolve(path: &Path) -> Result<PathBuf, Error> {
+pub(crate) fn resolve(path: &Path) -> Result<PathBuf, Error> {
     let mut real = path.to_owned();
     for _ in 0..MAX_LINKS {
         match fs::read_link(&real) {
@@ -34,7 +56,7 @@ pub(super) fn resolve(path: &Path) -> Result<PathBuf, Error> {
 }
 
 /// Makes a file or directory private, and says so. `None` if it does not exist.
-pub(super) fn make_private(
+pub(crate) fn make_private(
     path: &Path,
     warnings: &mut Vec<String>,
 ) -> Result<Option<Metadata>, Error> {
@@ -79,7 +101,7 @@ fn user() -> io::Result<u32> {
 }
 
 /// The bytes of the file; none if it does not exist.
-pub(super) fn load(path: &Path, warnings: &mut Vec<String>) -> Result<Option<Vec<u8>>, Error> {
+pub(crate) fn load(path: &Path, warnings: &mut Vec<String>) -> Result<Option<Vec<u8>>, Error> {
     match fs::metadata(path) {
         Ok(metadata) if !metadata.is_file() => return Err(Error::NotAFile { path: path.into() }),
         Ok(_) | Err(_) => {}
@@ -101,7 +123,7 @@ pub(super) fn load(path: &Path, warnings: &mut Vec<String>) -> Result<Option<Vec
 }
 
 /// Makes a private directory and those above it that are missing.
-pub(super) fn make_directory(path: &Path) -> Result<(), Error> {
+pub(crate) fn make_directory(path: &Path) -> Result<(), Error> {
     let made = DirBuilder::new().recursive(true).mode(0o700).create(path);
     made.map_err(io_error(path, "created"))
 }
@@ -114,7 +136,7 @@ const EVERY: Duration = Duration::from_millis(5);
 const TRIES: u32 = 9_000;
 
 /// Waits for the lock of that name among those beside `path`. Dropping the file releases it.
-pub(super) fn lock(path: &Path, name: &str) -> Result<File, Error> {
+pub(crate) fn lock(path: &Path, name: &str) -> Result<File, Error> {
     let (lock, file) = lock_file(path, name)?;
     for _ in 0..TRIES {
         match file.try_lock() {
@@ -128,7 +150,7 @@ pub(super) fn lock(path: &Path, name: &str) -> Result<File, Error> {
 }
 
 /// Like [`lock`], but does not wait: `None` if somebody else holds it.
-pub(super) fn try_lock(path: &Path, name: &str) -> Result<Option<File>, Error> {
+pub(crate) fn try_lock(path: &Path, name: &str) -> Result<Option<File>, Error> {
     let (lock, file) = lock_file(path, name)?;
     match file.try_lock() {
         Ok(()) => Ok(Some(file)),
@@ -146,7 +168,7 @@ fn lock_file(path: &Path, name: &str) -> Result<(PathBuf, File), Error> {
 }
 
 /// Moves a damaged file out of the way, to a name that nothing has.
-pub(super) fn set_aside(path: &Path) -> Result<PathBuf, Error> {
+pub(crate) fn set_aside(path: &Path) -> Result<PathBuf, Error> {
     let time = Utc::now().format("%Y%m%dT%H%M%S%3fZ").to_string();
     for count in 1..=MAX_NAMES {
         let suffix = if count == 1 { String::new() } else { format!("-{count}") };
@@ -167,7 +189,7 @@ pub(super) fn set_aside(path: &Path) -> Result<PathBuf, Error> {
 }
 
 /// Replaces the file in one step. Its lock must be held.
-pub(super) fn replace(path: &Path, text: &str) -> Result<(), Error> {
+pub(crate) fn replace(path: &Path, text: &str) -> Result<(), Error> {
     let directory = directory_of(path);
     for written in [path, directory] {
         let is_read_only = fs::metadata(written).is_ok_and(|it| it.mode() & 0o200 == 0);
@@ -201,7 +223,7 @@ fn sweep(directory: &Path, prefix: &str) -> io::Result<()> {
 }
 
 /// The directory that a file is in.
-pub(super) fn directory_of(path: &Path) -> &Path {
+pub(crate) fn directory_of(path: &Path) -> &Path {
     path.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 

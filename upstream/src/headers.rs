@@ -1,0 +1,148 @@
+//! What of a message's headers is passed on through a gateway.
+
+use http::{HeaderMap, HeaderName, header};
+
+/// Headers that hold for one connection only (RFC 9110, 7.6.1), and what the transports set anew.
+const HOP_BY_HOP: [&str; 12] = [
+    "connection",
+    "keep-alive",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "proxy-connection",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "expect",
+    "host",
+    "content-length",
+];
+
+/// What a client, or a proxy before us, says to us and not to upstream: who it is, where its page
+/// came from, and which codings it would take from us.
+const FOR_US: [&str; 11] = [
+    "authorization",
+    "x-api-key",
+    "cookie",
+    "origin",
+    "accept-encoding",
+    "anthropic-workspace-id",
+    "x-real-ip",
+    "forwarded",
+    "via",
+    "x-polpo-model",
+    "x-polpo-cost-usd",
+];
+
+/// Beginnings of such.
+const FOR_US_PREFIXES: [&str; 2] = ["x-forwarded-", "cf-"];
+
+/// What upstream says to us: whose account it is, and how its limits stand.
+const OF_ACCOUNT: [&str; 10] = [
+    "anthropic-organization-id",
+    "anthropic-workspace-id",
+    "set-cookie",
+    "location",
+    "server",
+    "date",
+    "alt-svc",
+    "strict-transport-security",
+    "report-to",
+    "nel",
+];
+
+/// Beginnings of such.
+const OF_ACCOUNT_PREFIXES: [&str; 5] =
+    ["anthropic-ratelimit-", "anthropic-priority-", "anthropic-fast-", "x-ratelimit-", "cf-"];
+
+/// The headers of a client's request as upstream gets them.
+#[must_use]
+pub fn of_request(mut headers: HeaderMap) -> HeaderMap {
+    without(&mut headers, |name| {
+        FOR_US.contains(&name) || FOR_US_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+    });
+    headers
+}
+
+/// The headers of upstream's answer as the client gets them.
+#[must_use]
+pub fn of_answer(mut headers: HeaderMap) -> HeaderMap {
+    without(&mut headers, |name| {
+        OF_ACCOUNT.contains(&name)
+            || OF_ACCOUNT_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+    });
+    headers
+}
+
+fn without(headers: &mut HeaderMap, is_ours: impl Fn(&str) -> bool) {
+    let named: Vec<HeaderName> = headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|name| name.trim().parse().ok())
+        .collect();
+    let gone: Vec<HeaderName> = headers
+        .keys()
+        .filter(|name| HOP_BY_HOP.contains(&name.as_str()) || is_ours(name.as_str()))
+        .cloned()
+        .chain(named)
+        .collect();
+    for name in gone {
+        headers.remove(name);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(pairs: &[(&str, &str)]) -> HeaderMap {
+        let parsed = |(name, value): &(&str, &str)| {
+            (name.parse::<HeaderName>().unwrap(), value.parse().unwrap())
+        };
+        pairs.iter().map(parsed).collect()
+    }
+
+    #[test]
+    fn what_is_between_a_client_and_us_stays_there_and_all_else_is_passed_on() {
+        let kept = [
+            ("anthropic-version", "2023-06-01"),
+            ("anthropic-beta", "a,b"),
+            ("content-type", "application/json"),
+            ("user-agent", "x"),
+            ("x-unknown", "1"),
+        ];
+        let gone = [
+            ("host", "localhost"),
+            ("connection", "close, X-Hop"),
+            ("x-hop", "1"),
+            ("transfer-encoding", "chunked"),
+            ("content-length", "5"),
+            ("origin", "https://x"),
+            ("cookie", "a=b"),
+            ("accept-encoding", "gzip"),
+            ("authorization", "Bearer x"),
+            ("x-api-key", "x"),
+            ("x-forwarded-for", "10.0.0.1"),
+            ("cf-ray", "x"),
+        ];
+        let passed = of_request(headers(&[&kept[..], &gone].concat()));
+        assert_eq!(passed, headers(&kept));
+    }
+
+    #[test]
+    fn an_answer_does_not_tell_whose_account_it_came_from() {
+        let kept =
+            [("content-type", "text/event-stream"), ("request-id", "req_1"), ("retry-after", "3")];
+        let gone = [
+            ("anthropic-organization-id", "o"),
+            ("anthropic-workspace-id", "w"),
+            ("anthropic-ratelimit-unified-status", "allowed"),
+            ("set-cookie", "a=b"),
+            ("cf-cache-status", "DYNAMIC"),
+        ];
+        let passed = of_answer(headers(&[&kept[..], &gone].concat()));
+        assert_eq!(passed, headers(&kept));
+    }
+}
