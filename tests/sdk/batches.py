@@ -1,10 +1,11 @@
 """Batches of messages."""
 
+import os
 import time
 import unittest
 
-from anthropic import BadRequestError, NotFoundError
-from support import api, request, text_of
+from anthropic import BadRequestError, NotFoundError, OverloadedError
+from support import FaultyTest, api, request, set_faults, text_of
 
 # No batch of these tests takes a tenth of this.
 PATIENCE = 60
@@ -27,7 +28,7 @@ def ended(batch):
     return batch
 
 
-class Batches(unittest.TestCase):
+class Batches(FaultyTest):
     def test_a_batch_is_processed_and_its_results_are_read(self):
         good = request(system="Be brief.")
         bad = {"model": "claude-opus-4-6", "max_tokens": 0, "messages": []}
@@ -44,6 +45,9 @@ class Batches(unittest.TestCase):
         counts = batch.request_counts
         self.assertEqual((counts.processing, counts.succeeded, counts.errored), (0, 1, 1))
         self.assertGreater(batch.ended_at, batch.created_at)
+        # The SDK follows it with its key: it must lead to whoever that key is for.
+        here = os.environ["ANTHROPIC_BASE_URL"]
+        self.assertEqual(batch.results_url, f"{here}/v1/messages/batches/{batch.id}/results")
         results = {line.custom_id: line.result for line in api.messages.batches.results(batch.id)}
         self.assertEqual(sorted(results), ["bad", "good"])
         message = results["good"].message
@@ -85,6 +89,12 @@ class Batches(unittest.TestCase):
         for names in [[], ["same", "same"], ["not a name"]]:
             with self.subTest(names), self.assertRaises(BadRequestError):
                 create(*names)
+
+    def test_the_api_may_have_too_much_to_do_for_a_batch(self):
+        set_faults({"fault": "overloaded", "endpoint": "batches"})
+        with self.assertRaises(OverloadedError) as caught:
+            create("one")
+        self.assertRegex(caught.exception.request_id, "^req_")
 
 
 if __name__ == "__main__":

@@ -2,8 +2,8 @@
 
 import unittest
 
-from anthropic import BadRequestError, NotFoundError
-from support import api
+from anthropic import Anthropic, AuthenticationError, BadRequestError, NotFoundError
+from support import STRICT, api
 
 
 class Models(unittest.TestCase):
@@ -44,11 +44,13 @@ class Models(unittest.TestCase):
         retired = next(iter(api.models.list(lifecycle=["retired"])))
         self.assertIsNotNone(retired.deprecated_at)
 
-    def test_what_there_is_not_is_not_found(self):
+    def test_what_there_is_not_is_not_found_and_strangers_find_nothing(self):
         with self.assertRaisesRegex(NotFoundError, "claude-unknown"):
             api.models.retrieve("claude-unknown")
         with self.assertRaises(BadRequestError):
             api.models.list(limit=0)
+        with self.assertRaises(AuthenticationError):
+            Anthropic(api_key="unknown", **STRICT).models.list()
 
 
 if __name__ == "__main__":

@@ -4,8 +4,8 @@ import asyncio
 import unittest
 
 import httpx2
-from anthropic import APIStatusError, AsyncAnthropic
-from support import STRICT, FaultyTest, api, create, request, set_faults, text_of
+from anthropic import APIError, APIStatusError, AsyncAnthropic
+from support import GATEWAY, STRICT, FaultyTest, api, create, request, set_faults, text_of
 
 EVENTS = [
     "message_start",
@@ -63,25 +63,44 @@ class Streaming(FaultyTest):
             self.assertEqual(text, text_of(message))
         self.assertEqual(len({message.id for _, message in streamed}), 10)
 
+    def heard_before(self, kind):
+        """The events that come before a stream fails, and the error."""
+        heard = []
+        with self.assertRaises(kind) as caught:
+            for event in stream():
+                heard.append(event.type)
+        return heard, caught.exception
+
     def test_an_error_event_is_an_error_of_its_type_though_the_status_was_200(self):
-        for after, kind in [(0, "overloaded_error"), (3, "api_error")]:
+        # Before anything was said a gateway asks other accounts, and says at last what is so.
+        for after, kind, status in [
+            (0, "overloaded_error", 529 if GATEWAY else 200),
+            (3, "api_error", 200),
+        ]:
             with self.subTest(after=after):
                 set_faults({"fault": "errorEvent", "afterEvents": after, "error": {"type": kind}})
-                heard = []
-                with self.assertRaises(APIStatusError) as caught:
-                    for event in stream():
-                        heard.append(event.type)
-                error = caught.exception
-                self.assertEqual((len(heard), error.status_code, error.type), (after, 200, kind))
+                heard, error = self.heard_before(APIStatusError)
+                self.assertEqual((heard, error.status_code), (EVENTS[:after], status))
+                self.assertEqual(error.type, kind)
                 self.assertEqual(error.body["request_id"], error.request_id)
 
     def test_a_connection_that_breaks_is_an_error(self):
         set_faults({"fault": "drop", "afterEvents": 3})
-        heard = []
-        with self.assertRaises(httpx2.RemoteProtocolError):
-            for event in stream():
-                heard.append(event.type)
+        heard, error = self.heard_before(APIStatusError if GATEWAY else httpx2.RemoteProtocolError)
         self.assertEqual(heard, EVENTS[:3])
+        if GATEWAY:
+            self.assertEqual((error.status_code, error.type), (200, "api_error"))
+
+    def test_one_account_that_breaks_off_at_once_is_not_seen_behind_a_gateway(self):
+        for rule in [{"fault": "errorEvent", "afterEvents": 0}, {"fault": "drop"}]:
+            with self.subTest(rule):
+                set_faults({**rule, "accounts": ["a"]})
+                if GATEWAY:
+                    for _ in range(3):
+                        self.assertEqual(list(dict.fromkeys(e.type for e in stream())), EVENTS)
+                else:
+                    with self.assertRaises(APIError):
+                        list(stream())
 
     def test_a_refusal_ends_a_stream_as_it_ends_a_message(self):
         set_faults({"fault": "refusal"})
