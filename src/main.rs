@@ -7,6 +7,10 @@ use polpo::cli::{Cli, Command};
 use polpo::exit::{Exit, Stop};
 use polpo::{chat, commands, logs, out, run, serve};
 
+/// A request has hundreds of short-lived allocations: a seventh of its time with the system's allocator.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let cli = Cli::parse();
     logs::start(&cli.global, matches!(cli.command, Command::Serve(_)));

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use dashmap::DashMap;
+use foldhash::fast::RandomState;
 use prometheus::core::{Collector, Desc};
 use prometheus::proto::{Counter, Gauge, LabelPair, Metric, MetricFamily, MetricType};
 
@@ -40,7 +41,7 @@ impl Unit {
 /// A clone is another handle to the same series.
 #[derive(Clone)]
 pub(crate) struct Family<const N: usize> {
-    cells: Arc<DashMap<[Label; N], AtomicI64>>,
+    cells: Arc<DashMap<[Label; N], AtomicI64, RandomState>>,
     labels: [&'static str; N],
     desc: Desc,
     kind: MetricType,
