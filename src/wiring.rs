@@ -7,11 +7,13 @@ use actix::{Actor, Addr, AsyncContext, Context, Recipient};
 use polpo_agents::agent::{Agent, AgentSpec, Desk};
 use polpo_agents::clock::Clock;
 use polpo_agents::gateway::Gateway;
+use polpo_agents::intake::Intake;
 use polpo_agents::keeper::Keeper;
 use polpo_agents::ledger::Ledger;
 use polpo_agents::messages::{Flush, Join, Observe, RunTask, Talk};
-use polpo_agents::profile::{Profile, Signing};
+use polpo_agents::profile::Profile;
 use polpo_agents::scheduler::Scheduler;
+use polpo_agents::signer::Signing;
 use polpo_metrics::{Metrics, Surface};
 use polpo_policy::health::Health;
 use polpo_policy::id::{AgentId, ProfileId, ProviderId};
@@ -90,7 +92,7 @@ pub fn start(config: &Config, outlets: Vec<Outlet>, shared: Shared, concurrency:
     let remember = Some(keeper.clone().recipient());
     let scheduler = context.run(Scheduler::new(pool, clock.clone(), metrics.clone(), remember));
     let desk = Arc::new(Desk {
-        acquire: scheduler.clone().recipient(),
+        intake: Arc::new(Intake::new(scheduler.clone().recipient(), scheduler.clone().recipient())),
         journal,
         metrics,
         prices: Arc::new(PriceList::new(config.settings.prices.iter().cloned())),

@@ -3,7 +3,7 @@
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use actix::{Actor, Context, Handler, MessageResult, Recipient};
+use actix::{Actor, Context, Handler, MessageResult};
 use futures_util::FutureExt;
 use polpo_metrics::{Metrics, Surface};
 use polpo_policy::id::{AgentId, ModelName};
@@ -15,8 +15,9 @@ use polpo_upstream::wire::problem::Problem;
 
 use crate::attempt;
 use crate::clock::Clock;
+use crate::intake::Intake;
 use crate::job::{Ending, Job, Outcome, Spent};
-use crate::messages::{Acquire, RunTask, Talk};
+use crate::messages::{RunTask, Talk};
 use crate::talk::{Why, talk};
 use crate::working::Working;
 
@@ -35,7 +36,7 @@ pub struct AgentSpec {
 #[derive(Clone)]
 pub struct Desk {
     /// Where profiles are asked for.
-    pub acquire: Recipient<Acquire>,
+    pub intake: Arc<Intake>,
     /// Where calls are recorded.
     pub journal: Arc<dyn Journal>,
     /// Where they are counted.

@@ -12,14 +12,13 @@ use polpo_policy::retry::{BATCH_PATIENCE, Course, Next};
 use polpo_store::journal::RunId;
 use polpo_upstream::wire::problem::Problem;
 use serde_json::Value;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 use tokio::time::Instant;
 
 use crate::agent::{AgentSpec, Desk, Story};
 use crate::call::{Called, call};
 use crate::job::{Correction, Ending, Question};
-use crate::lease::Place;
-use crate::messages::{Acquire, Granted};
+use crate::messages::Granted;
 use crate::talk::{Delta, Why};
 
 /// A question.
@@ -219,11 +218,9 @@ async fn acquire(
 
 /// Waits for a profile; dropped while it waits, it takes the request back.
 pub(crate) async fn wait(desk: &Desk, request: Request) -> Result<Granted, Refusal> {
-    let (answer, granted) = oneshot::channel();
-    // Closed mailboxes and channels only happen while the program ends.
-    let place = desk.acquire.send(Acquire { request, answer }).await;
+    let (place, granted) = desk.intake.ask(request);
     let granted = granted.await;
-    place.into_iter().for_each(Place::served);
+    place.served();
     match granted {
         Ok(Ok(granted)) => {
             let waited = granted.waited.map_or(Duration::ZERO, |(throttle, waited)| {
@@ -235,6 +232,7 @@ pub(crate) async fn wait(desk: &Desk, request: Request) -> Result<Granted, Refus
             Ok(granted)
         }
         Ok(Err(refusal)) => Err(refusal),
+        // Closed mailboxes and channels only happen while the program ends.
         Err(_) => Err(Refusal::NoCredential),
     }
 }

@@ -154,7 +154,8 @@ async fn send(
             return (Called::Failed(problem, failure), Charge::Nothing);
         }
     };
-    let hints = read_headers(desk, &lease, &model.limit_class(), &reply.headers);
+    let (hints, reading) = read_headers(desk, &lease, &model.limit_class(), &reply.headers);
+    lease.note(reading);
     if !reply.status.is_success() {
         let body = error_body(reply.body).await;
         let problem = Problem::from_body(reply.status, &body);
@@ -248,14 +249,21 @@ fn unreached_charge(error: TransportError) -> Charge {
     if error.may_have_been_served() { Charge::Reserved(Box::default()) } else { Charge::Nothing }
 }
 
-/// Takes over what the headers tell of organisation and limits.
+/// What the headers tell of when to come back, and what the pool is to know of them.
 pub(crate) fn read_headers(
     desk: &Desk,
     lease: &Lease,
     class: &LimitClass,
     headers: &HeaderMap,
-) -> Hints {
-    let text = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
+) -> (Hints, Reading) {
+    // Gone through once: to look each up that there may be costs several times as much.
+    let told = headers.iter().filter(|(name, _)| {
+        let is_told = |prefix| name.as_str().starts_with(prefix);
+        ["anthropic-", "retry-after", "x-ratelimit-"].into_iter().any(is_told)
+    });
+    let told = told.filter_map(|(name, value)| Some((name.as_str(), value.to_str().ok()?)));
+    let told: Vec<_> = told.collect();
+    let text = |name: &str| told.iter().find(|(told, _)| *told == name).map(|(_, text)| *text);
     let hints = Hints::read(desk.clock.now(), text);
     let organization = text("anthropic-organization-id").map(OrganizationId::from);
     let workspace = text("anthropic-workspace-id").map(WorkspaceId::from);
@@ -265,8 +273,8 @@ pub(crate) fn read_headers(
         let allowance = Allowance { limit: reading.limit, remaining: reading.remaining };
         desk.metrics.set_ratelimit(&scope, class, reading.dimension, allowance);
     }
-    lease.note(Reading { organization, workspace, limits: hints.limits.clone() });
-    hints
+    let reading = Reading { organization, workspace, limits: hints.limits.clone() };
+    (hints, reading)
 }
 
 /// The beginning of an error answer; what cannot be read is left out.

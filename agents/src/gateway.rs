@@ -18,6 +18,7 @@ use polpo_policy::budget::Estimate;
 use polpo_policy::id::{AgentId, LimitClass, ModelName, ProfileId, ProviderId, SessionId};
 use polpo_policy::limits::Timestamp;
 use polpo_policy::pool::Refusal;
+use polpo_upstream::headers;
 use polpo_upstream::transport::Body;
 use polpo_upstream::wire::problem::Problem;
 use tokio::sync::OwnedSemaphorePermit;
@@ -104,7 +105,7 @@ pub struct Answer {
     /// The status.
     pub status: StatusCode,
     /// The headers that the client gets.
-    pub headers: HeaderMap,
+    pub headers: headers::Passed,
     /// The body.
     pub body: AnswerBody,
     /// Who gave it.

@@ -14,6 +14,10 @@ const WAITING: usize = 65_536;
 /// Calls that are written at once.
 const AT_ONCE: usize = 1_024;
 
+/// How long the first waits for others to be written with it: a transaction costs as much as many
+/// rows, and a run may lose as much by a kill.
+const LINGER: Duration = Duration::from_millis(20);
+
 /// After a failure to write, which on a full disk would come again at once.
 const PAUSE: Duration = Duration::from_secs(1);
 
@@ -67,6 +71,12 @@ impl Writer {
     pub async fn write(mut self, journal: Arc<dyn Journal>) {
         let mut calls = Vec::new();
         while self.calls.recv_many(&mut calls, AT_ONCE).await > 0 {
+            sleep(LINGER).await;
+            while calls.len() < AT_ONCE
+                && let Ok(call) = self.calls.try_recv()
+            {
+                calls.push(call);
+            }
             while let Err(error) = journal.book(calls.clone()).await {
                 if !self.is_stuck.swap(true, Ordering::Relaxed) {
                     tracing::error!(%error, "the ledger cannot be written");

@@ -1,7 +1,6 @@
 //! What the actors say to one another. An actor knows messages, never another actor's type.
 
 use std::collections::BTreeMap;
-use std::pin::Pin;
 
 use actix::{Message, Recipient};
 use chrono::TimeDelta;
@@ -13,11 +12,10 @@ use polpo_policy::pool::{
     Explanation, Grounds, ProfileReport, Refusal, Request, Throttle, Used, Verdict, Wait,
 };
 use polpo_upstream::error::TransportError;
-use polpo_upstream::transport::{Call, Reply};
 use tokio::sync::oneshot;
 
 use crate::job::Job;
-use crate::lease::{Lease, Place};
+use crate::lease::{Claim, Lease};
 use crate::talk::{Talked, Turn};
 use crate::token::Unsigned;
 use crate::working::Working;
@@ -38,14 +36,31 @@ pub struct Granted {
 /// What the answer to an [`Acquire`] is.
 pub type Answer = Result<Granted, Refusal>;
 
-/// To the scheduler: a profile is wanted. Answered at once with a place among those who wait, and
-/// over `answer` when there is a profile.
+/// To the scheduler: a profile is wanted.
 #[derive(Debug, Message)]
-#[rtype(result = "Place")]
+#[rtype(result = "()")]
 pub struct Acquire {
+    /// The place among those who wait; later ones have larger numbers.
+    pub ticket: Ticket,
     /// What is wanted.
     pub request: Request,
     /// Where the lease goes.
+    pub answer: oneshot::Sender<Answer>,
+}
+
+/// To a profile: it was granted. Who waits gets the lease from it, with what it takes to use it.
+#[derive(Debug, Message)]
+#[rtype(result = "()")]
+pub struct Lend {
+    /// The right to the profile.
+    pub claim: Claim,
+    /// As in [`Granted`].
+    pub alternative: usize,
+    /// As in [`Granted`].
+    pub waited: Option<(Throttle, TimeDelta)>,
+    /// As in [`Granted`].
+    pub grounds: Grounds,
+    /// Who waits.
     pub answer: oneshot::Sender<Answer>,
 }
 
@@ -74,6 +89,8 @@ pub struct Settle {
     pub verdict: Verdict,
     /// What it used, if that is known.
     pub used: Option<Used>,
+    /// What the headers of its answer tell, unless a [`Note`] did.
+    pub reading: Option<Reading>,
 }
 
 /// To the scheduler: a profile can be used from now on.
@@ -89,7 +106,7 @@ pub struct Join {
     /// What is remembered of it.
     pub health: Box<Health>,
     /// Its actor.
-    pub actor: Recipient<Dispatch>,
+    pub actor: Recipient<Lend>,
 }
 
 /// To the scheduler: a profile is gone.
@@ -170,15 +187,6 @@ pub struct Snapshot {
     /// How many leases are out.
     pub leased: usize,
 }
-
-/// To a profile: sign a call. Answered at once with the call on its way, which is cancelled when
-/// that is dropped.
-#[derive(Debug, Message)]
-#[rtype(result = "OnItsWay")]
-pub struct Dispatch(pub Call);
-
-/// A call on its way, from before it is signed to its reply.
-pub type OnItsWay = Pin<Box<dyn Future<Output = Result<Reply, NoReply>> + Send>>;
 
 /// Why a call has no reply.
 #[derive(Clone, Debug)]

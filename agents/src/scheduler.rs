@@ -12,10 +12,10 @@ use polpo_policy::pool::{Change, Command, Event, Pool};
 use tokio::sync::oneshot;
 
 use crate::clock::Clock;
-use crate::lease::{Lease, Place};
+use crate::lease::Claim;
 use crate::messages::{
-    Acquire, Answer, Care, Dispatch, Explain, Flush, Granted, Join, Leave, Note, Observe, Recall,
-    Remember, Report, Settle, Snapshot, Tend, Withdraw,
+    Acquire, Answer, Care, Explain, Flush, Join, Leave, Lend, Note, Observe, Recall, Remember,
+    Report, Settle, Snapshot, Tend, Withdraw,
 };
 
 /// How soon the use of profiles is written down: a process that is killed forgets so much of it.
@@ -29,9 +29,8 @@ pub struct Scheduler {
     pool: Pool,
     clock: Clock,
     metrics: Metrics,
-    profiles: HashMap<ProfileId, Recipient<Dispatch>>, // Invariant: one for every seat.
+    profiles: HashMap<ProfileId, Recipient<Lend>>, // Invariant: one for every seat.
     waiters: HashMap<Ticket, oneshot::Sender<Answer>>,
-    tickets_issued: u64,
     alarm: Option<(Timestamp, SpawnHandle)>,
     remember: Option<Recipient<Remember>>,
     flush: Option<(Timestamp, SpawnHandle)>,
@@ -53,7 +52,6 @@ impl Scheduler {
             metrics,
             profiles: HashMap::new(),
             waiters: HashMap::new(),
-            tickets_issued: 0,
             alarm: None,
             remember,
             flush: None,
@@ -62,8 +60,15 @@ impl Scheduler {
 
     /// The only path from the world into the pool and back.
     fn step(&mut self, event: Event, ctx: &mut Context<Self>) {
-        for command in self.pool.apply(self.clock.now(), event) {
-            self.perform(command, ctx);
+        self.steps([event], ctx);
+    }
+
+    /// Several events of one moment.
+    fn steps(&mut self, events: impl IntoIterator<Item = Event>, ctx: &mut Context<Self>) {
+        for event in events {
+            for command in self.pool.apply(self.clock.now(), event) {
+                self.perform(command, ctx);
+            }
         }
         self.rearm(ctx);
         self.metrics.set_queue_depth(self.pool.queued());
@@ -116,23 +121,25 @@ impl Scheduler {
         remember.do_send(Remember(health.collect()));
     }
 
+    #[expect(clippy::disallowed_methods, reason = "one Lend for each grant, so bounded")]
     fn perform(&mut self, command: Command, ctx: &Context<Self>) {
-        let (ticket, answer) = match command {
+        match command {
             Command::Grant { ticket, lease, profile, alternative, waited, grounds } => {
-                let Some(actor) = self.profiles.get(&profile).cloned() else {
-                    debug_assert!(false, "a profile without an actor was granted");
-                    self.waiters.remove(&ticket); // Who waits is told that the way is closed.
-                    return;
-                };
                 let told = (ctx.address().recipient(), ctx.address().recipient());
-                let lease = Lease::new(lease, profile, actor, told);
-                (ticket, Ok(Granted { lease, alternative, waited, grounds }))
+                let claim = Claim::new(lease, profile, told);
+                // A claim that goes nowhere settles itself.
+                let Some(answer) = self.waiters.remove(&ticket) else { return };
+                let Some(actor) = self.profiles.get(claim.profile()) else {
+                    debug_assert!(false, "a profile without an actor was granted");
+                    return; // Who waits is told that the way is closed.
+                };
+                actor.do_send(Lend { claim, alternative, waited, grounds, answer });
             }
-            Command::Refuse { ticket, refusal } => (ticket, Err(refusal)),
-        };
-        // A waiter that went away drops the lease, which settles itself.
-        if let Some(waiter) = self.waiters.remove(&ticket) {
-            let _ = waiter.send(answer);
+            Command::Refuse { ticket, refusal } => {
+                if let Some(answer) = self.waiters.remove(&ticket) {
+                    let _ = answer.send(Err(refusal)); // He may have gone away.
+                }
+            }
         }
     }
 
@@ -200,14 +207,12 @@ impl Drop for Scheduler {
 }
 
 impl Handler<Acquire> for Scheduler {
-    type Result = MessageResult<Acquire>;
+    type Result = ();
 
-    fn handle(&mut self, acquire: Acquire, ctx: &mut Context<Self>) -> Self::Result {
-        self.tickets_issued += 1;
-        let ticket = Ticket(self.tickets_issued);
-        self.waiters.insert(ticket, acquire.answer);
-        self.step(Event::Requested { ticket, request: acquire.request }, ctx);
-        MessageResult(Place::new(ticket, ctx.address().recipient()))
+    fn handle(&mut self, acquire: Acquire, ctx: &mut Context<Self>) {
+        let Acquire { ticket, request, answer } = acquire;
+        self.waiters.insert(ticket, answer);
+        self.step(Event::Requested { ticket, request }, ctx);
     }
 }
 
@@ -224,8 +229,9 @@ impl Handler<Settle> for Scheduler {
     type Result = ();
 
     fn handle(&mut self, settle: Settle, ctx: &mut Context<Self>) {
-        let Settle { lease, verdict, used } = settle;
-        self.step(Event::Settled { lease, verdict, used }, ctx);
+        let Settle { lease, verdict, used, reading } = settle;
+        let answered = reading.map(|reading| Event::Answered { lease, reading });
+        self.steps(answered.into_iter().chain([Event::Settled { lease, verdict, used }]), ctx);
     }
 }
 

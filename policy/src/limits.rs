@@ -32,11 +32,24 @@ impl Dimension {
         }
     }
 
-    const fn header(self) -> &'static str {
+    /// The headers with its limit, with what remains, and with when it is full again.
+    const fn headers(self) -> [&'static str; 3] {
         match self {
-            Self::Requests => "requests",
-            Self::InputTokens => "input-tokens",
-            Self::OutputTokens => "output-tokens",
+            Self::Requests => [
+                "anthropic-ratelimit-requests-limit",
+                "anthropic-ratelimit-requests-remaining",
+                "anthropic-ratelimit-requests-reset",
+            ],
+            Self::InputTokens => [
+                "anthropic-ratelimit-input-tokens-limit",
+                "anthropic-ratelimit-input-tokens-remaining",
+                "anthropic-ratelimit-input-tokens-reset",
+            ],
+            Self::OutputTokens => [
+                "anthropic-ratelimit-output-tokens-limit",
+                "anthropic-ratelimit-output-tokens-remaining",
+                "anthropic-ratelimit-output-tokens-reset",
+            ],
         }
     }
 
@@ -94,13 +107,12 @@ impl Hints {
     #[must_use]
     pub fn read<'a>(now: Timestamp, header: impl Fn(&str) -> Option<&'a str>) -> Self {
         let limits = Dimension::ALL.into_iter().filter_map(|dimension| {
-            let part =
-                |what: &str| header(&format!("anthropic-ratelimit-{}-{what}", dimension.header()));
+            let [limit, remaining, reset] = dimension.headers();
             Some(LimitReading {
                 dimension,
-                limit: part("limit")?.trim().parse().ok()?,
-                remaining: part("remaining")?.trim().parse().ok()?,
-                reset: part("reset").and_then(rfc3339),
+                limit: header(limit)?.trim().parse().ok()?,
+                remaining: header(remaining)?.trim().parse().ok()?,
+                reset: header(reset).and_then(rfc3339),
             })
         });
         let mut limits: Vec<_> = limits.collect();
@@ -146,12 +158,12 @@ fn poe_limit<'a>(
     now: Timestamp,
     header: &impl Fn(&str) -> Option<&'a str>,
 ) -> Option<LimitReading> {
-    let part = |what: &str| header(&format!("x-ratelimit-{what}-requests"));
+    let reset = header("x-ratelimit-reset-requests");
     Some(LimitReading {
         dimension: Dimension::Requests,
-        limit: part("limit")?.trim().parse().ok()?,
-        remaining: part("remaining")?.trim().parse().ok()?,
-        reset: part("reset").and_then(|text| from_now(now, text, MILLIS_PER_SECOND)),
+        limit: header("x-ratelimit-limit-requests")?.trim().parse().ok()?,
+        remaining: header("x-ratelimit-remaining-requests")?.trim().parse().ok()?,
+        reset: reset.and_then(|text| from_now(now, text, MILLIS_PER_SECOND)),
     })
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use polpo_agents::clock::Clock;
-use polpo_agents::profile::Signing;
+use polpo_agents::signer::Signing;
 use polpo_agents::token::Vault;
 use polpo_policy::id::ProviderId;
 use polpo_simulator::{InMemory, Simulator};

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use polpo_agents::profile::Signing;
+use polpo_agents::signer::Signing;
 use polpo_agents::token::{TokenKeeper, Vault};
 use polpo_store::profiles::Stored;
 use polpo_upstream::credential::Credential;

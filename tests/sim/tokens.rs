@@ -6,7 +6,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use polpo_agents::clock::Clock;
 use polpo_agents::job::Outcome;
-use polpo_agents::profile::Signing;
+use polpo_agents::signer::Signing;
 use polpo_agents::token::{TokenKeeper, Vault};
 use polpo_policy::pool::seat::ProfileState;
 use polpo_store::profiles::{Kind, ProfileFile, Stored, Token};

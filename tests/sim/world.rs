@@ -12,7 +12,7 @@ use polpo::wiring::{self, Actors, Outlet, Shared};
 use polpo_agents::clock::Clock;
 use polpo_agents::job::{Ending, Job, Outcome, Question, Spent};
 use polpo_agents::messages::{Observe, RunTask, Snapshot, Talk};
-use polpo_agents::profile::Signing;
+use polpo_agents::signer::Signing;
 use polpo_agents::talk::{Talked, Turn};
 use polpo_metrics::{Metrics, Surface};
 use polpo_policy::expect::{ExpectSpec, Expectation};

@@ -1,6 +1,6 @@
 //! What of a message's headers is passed on through a gateway.
 
-use http::{HeaderMap, HeaderName, header};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
 /// Headers that hold for one connection only (RFC 9110, 7.6.1), and what the transports set anew.
 const HOP_BY_HOP: [&str; 12] = [
@@ -55,41 +55,61 @@ const OF_ACCOUNT: [&str; 10] = [
 const OF_ACCOUNT_PREFIXES: [&str; 5] =
     ["anthropic-ratelimit-", "anthropic-priority-", "anthropic-fast-", "x-ratelimit-", "cf-"];
 
-/// The headers of a client's request as upstream gets them.
+/// The headers of a client's request as upstream gets them; names are in lower case.
 #[must_use]
-pub fn of_request(mut headers: HeaderMap) -> HeaderMap {
-    without(&mut headers, |name| {
-        FOR_US.contains(&name) || FOR_US_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
-    });
-    headers
+pub fn of_request(headers: &[(&str, &[u8])]) -> HeaderMap {
+    let of_hop = OfHop::told(headers.iter().copied());
+    let is_ours = |name: &str| {
+        FOR_US.contains(&name)
+            || FOR_US_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+            || of_hop.has(name)
+    };
+    let mut passed = HeaderMap::with_capacity(headers.len());
+    for (name, value) in headers.iter().filter(|(name, _)| !is_ours(name)) {
+        let name = HeaderName::from_bytes(name.as_bytes());
+        if let (Ok(name), Ok(value)) = (name, HeaderValue::from_bytes(value)) {
+            passed.append(name, value);
+        }
+    }
+    passed
 }
+
+/// Headers that go out as they are: nobody looks one up.
+pub type Passed = Vec<(HeaderName, HeaderValue)>;
 
 /// The headers of upstream's answer as the client gets them.
 #[must_use]
-pub fn of_answer(mut headers: HeaderMap) -> HeaderMap {
-    without(&mut headers, |name| {
+pub fn of_answer(headers: HeaderMap) -> Passed {
+    let of_hop = OfHop::told(headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())));
+    let is_ours = |name: &str| {
         OF_ACCOUNT.contains(&name)
             || OF_ACCOUNT_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
-    });
-    headers
+            || of_hop.has(name)
+    };
+    let mut passed = Vec::with_capacity(headers.len());
+    let mut last = None;
+    for (name, value) in headers {
+        // A name stands only before the first of its values.
+        last = name.or(last);
+        passed.extend(last.clone().filter(|name| !is_ours(name.as_str())).map(|it| (it, value)));
+    }
+    passed
 }
 
-fn without(headers: &mut HeaderMap, is_ours: impl Fn(&str) -> bool) {
-    let named: Vec<HeaderName> = headers
-        .get_all(header::CONNECTION)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .filter_map(|name| name.trim().parse().ok())
-        .collect();
-    let gone: Vec<HeaderName> = headers
-        .keys()
-        .filter(|name| HOP_BY_HOP.contains(&name.as_str()) || is_ours(name.as_str()))
-        .cloned()
-        .chain(named)
-        .collect();
-    for name in gone {
-        headers.remove(name);
+/// What holds for one connection, also because `connection` names it.
+struct OfHop(Vec<String>);
+
+impl OfHop {
+    fn told<'a>(headers: impl Iterator<Item = (&'a str, &'a [u8])>) -> Self {
+        let lists = headers
+            .filter(|(name, _)| *name == "connection")
+            .filter_map(|(_, value)| std::str::from_utf8(value).ok());
+        let names = lists.flat_map(|list| list.split(','));
+        Self(names.map(|name| name.trim().to_ascii_lowercase()).collect())
+    }
+
+    fn has(&self, name: &str) -> bool {
+        HOP_BY_HOP.contains(&name) || self.0.iter().any(|named| named == name)
     }
 }
 
@@ -127,14 +147,19 @@ mod tests {
             ("x-forwarded-for", "10.0.0.1"),
             ("cf-ray", "x"),
         ];
-        let passed = of_request(headers(&[&kept[..], &gone].concat()));
+        let all = kept.iter().chain(&gone).map(|(name, value)| (*name, value.as_bytes()));
+        let passed = of_request(&Vec::from_iter(all));
         assert_eq!(passed, headers(&kept));
     }
 
     #[test]
     fn an_answer_does_not_tell_whose_account_it_came_from() {
-        let kept =
-            [("content-type", "text/event-stream"), ("request-id", "req_1"), ("retry-after", "3")];
+        let kept = [
+            ("content-type", "text/event-stream"),
+            ("x-two", "1"),
+            ("x-two", "2"),
+            ("retry-after", "3"),
+        ];
         let gone = [
             ("anthropic-organization-id", "o"),
             ("anthropic-workspace-id", "w"),
@@ -143,6 +168,6 @@ mod tests {
             ("cf-cache-status", "DYNAMIC"),
         ];
         let passed = of_answer(headers(&[&kept[..], &gone].concat()));
-        assert_eq!(passed, headers(&kept));
+        assert_eq!(passed.into_iter().collect::<HeaderMap>(), headers(&kept));
     }
 }

@@ -33,7 +33,7 @@ struct Failed {
     /// Whether upstream may have done it all the same.
     is_lost: bool,
     /// What upstream said, word for word.
-    said: Option<Box<(StatusCode, HeaderMap, Bytes)>>,
+    said: Option<Box<(StatusCode, headers::Passed, Bytes)>>,
 }
 
 /// Passes a request on until it has an answer, or none is to be had.
@@ -52,7 +52,7 @@ pub(super) async fn pass(gateway: &Gateway, incoming: Incoming) -> Passed {
         };
         course.granted(desk.clock.now());
         if last.is_none() {
-            let waited = incoming.tally.totals().waited;
+            let waited = incoming.tally.edit(|totals| totals.waited);
             let ours = incoming.tally.arrived().elapsed().saturating_sub(waited);
             desk.metrics.overhead(desk.surface, ours);
         }
@@ -138,14 +138,14 @@ fn refused(refusal: Refusal, last: Option<(Failed, Served)>, incoming: &Incoming
     }
 }
 
-type Sent = (StatusCode, HeaderMap, AnswerBody);
+type Sent = (StatusCode, headers::Passed, AnswerBody);
 
 /// Makes one call with `lease`.
 async fn send(
     gateway: &Gateway,
     incoming: &Incoming,
     route: &Route,
-    lease: Lease,
+    mut lease: Lease,
 ) -> Result<Sent, Failed> {
     let errand = Errand::begin(gateway, incoming, route, &lease);
     let call = Call {
@@ -164,22 +164,30 @@ async fn send(
             return Err(Failed { problem, failure: unsigned.failure, is_lost: false, said: None });
         }
     };
-    if let Some(id) = reply.headers.get("request-id").and_then(|id| id.to_str().ok()) {
-        incoming.tally.edit(|totals| totals.request_id = Some(id.to_owned()));
+    let request_id = reply.headers.get("request-id").and_then(|id| id.to_str().ok());
+    let request_id = request_id.map(str::to_owned);
+    if request_id.is_some() {
+        incoming.tally.edit(|totals| totals.request_id.clone_from(&request_id));
     }
-    let hints = read_headers(&gateway.desk, &lease, &route.class, &reply.headers);
+    let (hints, reading) = read_headers(&gateway.desk, &lease, &route.class, &reply.headers);
+    let is_stream = incoming.is_stream && is_stream(&reply.headers);
+    if is_stream {
+        lease.note(reading);
+    } else {
+        lease.keep(reading);
+    }
     if !reply.status.is_success() {
         return Err(fail(incoming, reply, hints, (errand, lease)).await);
     }
-    let (status, headers) = (reply.status, headers::of_answer(reply.headers.clone()));
+    let (status, headers) = (reply.status, headers::of_answer(reply.headers));
     let body = if incoming.estimate.is_none() {
         lease.settle(Verdict::Success, None);
         let tally = errand.tally().clone();
         errand.free("succeeded");
         tally.close("succeeded", status.as_u16());
         AnswerBody::Other(reply.body)
-    } else if is_stream(&reply.headers) && incoming.is_stream {
-        let flow = Flow::new(reply, hints, errand, lease).begin().await;
+    } else if is_stream {
+        let flow = Flow::new(reply.body, hints, request_id, (errand, lease)).begin().await;
         let flow = flow.map_err(|(problem, failure)| Failed {
             problem,
             failure,

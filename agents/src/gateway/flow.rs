@@ -15,7 +15,7 @@ use polpo_policy::pool::Verdict;
 use polpo_upstream::error::TransportError;
 use polpo_upstream::meter::{Ending, Meter};
 use polpo_upstream::sse::Decoder;
-use polpo_upstream::transport::{Body, Reply};
+use polpo_upstream::transport::Body;
 use polpo_upstream::wire::problem::Problem;
 use tokio::time::{Sleep, sleep};
 
@@ -63,17 +63,21 @@ impl fmt::Debug for Flow {
 }
 
 impl Flow {
-    pub(super) fn new(reply: Reply, hints: Hints, errand: Errand, lease: Lease) -> Self {
-        let request_id = reply.headers.get("request-id").and_then(|id| id.to_str().ok());
+    pub(super) fn new(
+        body: Body,
+        hints: Hints,
+        request_id: Option<String>,
+        call: (Errand, Lease),
+    ) -> Self {
         Self {
-            request_id: request_id.map(str::to_owned),
-            body: reply.body,
+            request_id,
+            body,
             decoder: Decoder::default(),
             meter: Meter::default(),
             hints,
             out: VecDeque::new(),
             begun: Vec::new(),
-            call: Some((errand, lease)),
+            call: Some(call),
             fault: None,
             linger: None,
             is_committed: false,

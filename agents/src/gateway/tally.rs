@@ -74,14 +74,14 @@ impl Tally {
         self.arrived
     }
 
-    /// What it has come to so far.
+    /// What it has cost so far.
     #[must_use]
-    pub fn totals(&self) -> Totals {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner).0.clone()
+    pub fn cost(&self) -> Nanodollars {
+        self.edit(|totals| totals.cost)
     }
 
-    pub(super) fn edit(&self, edit: impl FnOnce(&mut Totals)) {
-        edit(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner).0);
+    pub(super) fn edit<T>(&self, edit: impl FnOnce(&mut Totals) -> T) -> T {
+        edit(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner).0)
     }
 
     /// Says how the request ended and with which status, and has it settled.

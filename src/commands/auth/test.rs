@@ -6,7 +6,7 @@ use std::sync::Arc;
 use chrono::Utc;
 use futures_util::{StreamExt as _, stream};
 use polpo_agents::clock::Clock;
-use polpo_agents::profile::Signing;
+use polpo_agents::signer::Signing;
 use polpo_agents::token::{TokenKeeper, Unsigned, Vault};
 use polpo_policy::failure::Failure;
 use polpo_policy::health::Health;

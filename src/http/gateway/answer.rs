@@ -1,7 +1,7 @@
 //! Upstream's answers, as clients get them.
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{HeaderName, HeaderValue};
+use actix_web::http::header;
 use actix_web::{HttpRequest, HttpResponse, HttpResponseBuilder};
 use futures_util::StreamExt as _;
 use http::{HeaderMap, Method};
@@ -13,15 +13,8 @@ use super::events::{Events, Source};
 
 /// The headers of a request in the words of the transport: actix-web speaks an older `http`.
 pub(super) fn headers_of(request: &HttpRequest) -> HeaderMap {
-    let headers = request.headers().iter().filter_map(|(name, value)| {
-        let name = http::HeaderName::from_bytes(name.as_str().as_bytes()).ok()?;
-        Some((name, http::HeaderValue::from_bytes(value.as_bytes()).ok()?))
-    });
-    let mut map = HeaderMap::with_capacity(request.headers().len());
-    for (name, value) in headers {
-        map.append(name, value);
-    }
-    headers::of_request(map)
+    let headers = request.headers().iter().map(|(name, value)| (name.as_str(), value.as_bytes()));
+    headers::of_request(&Vec::from_iter(headers))
 }
 
 /// The method of a request, likewise.
@@ -41,7 +34,7 @@ pub(super) fn answer(visit: &Visit, answer: Answer, tally: &Tally, model: &str) 
     let mut response = match body {
         AnswerBody::Whole(bytes) => {
             let mut response = builder.body(bytes);
-            set(&mut response, "x-polpo-cost-usd", &tally.totals().cost.to_string());
+            set(&mut response, "x-polpo-cost-usd", &tally.cost().to_string());
             response
         }
         AnswerBody::Events(flow) => {
@@ -73,12 +66,13 @@ pub(super) fn opened(events: Events, model: &str) -> HttpResponse {
 }
 
 /// The beginning of an answer like upstream's.
-pub(super) fn head(status: u16, headers: &HeaderMap) -> HttpResponseBuilder {
+pub(super) fn head(status: u16, headers: &headers::Passed) -> HttpResponseBuilder {
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut builder = HttpResponse::build(status);
     for (name, value) in headers {
-        let name = HeaderName::from_bytes(name.as_str().as_bytes());
-        if let (Ok(name), Ok(value)) = (name, HeaderValue::from_bytes(value.as_bytes())) {
+        let name = header::HeaderName::from_bytes(name.as_str().as_bytes());
+        let value = header::HeaderValue::from_bytes(value.as_bytes());
+        if let (Ok(name), Ok(value)) = (name, value) {
             builder.append_header((name, value));
         }
     }

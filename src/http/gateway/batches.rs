@@ -18,6 +18,7 @@ use polpo_policy::price::Nanodollars;
 use polpo_policy::provider::supports_batches;
 use polpo_policy::usage::Usage;
 use polpo_store::journal::{BatchRecord, BookedCall, JournalError};
+use polpo_upstream::headers;
 use polpo_upstream::wire::batch::Told;
 use polpo_upstream::wire::problem::Problem;
 
@@ -43,7 +44,7 @@ const MOST_TOLD: usize = 1024 * 1024;
 /// What upstream told of a batch.
 struct Reply {
     status: StatusCode,
-    headers: HeaderMap,
+    headers: headers::Passed,
     body: Bytes,
 }
 
