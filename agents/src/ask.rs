@@ -208,6 +208,7 @@ async fn acquire(
         agent: spec.name.clone(),
         alternatives: alternatives.collect(),
         avoid: course.avoid().clone(),
+        rather: course.rather(),
         not_before: course.not_before(),
         deadline: asked.deadline,
         session: asked.session.cloned(),

@@ -83,6 +83,7 @@ impl World {
                 alternative(CLASSES[(first + 1) % 4], None),
             ],
             avoid: BTreeMap::new(),
+            rather: None,
             not_before: None,
             deadline: Some(self.now + TimeDelta::days(1)),
             session: None,

@@ -49,6 +49,7 @@ pub struct Course {
     first_fault: Option<Timestamp>,
     due: Option<Timestamp>,
     avoid: BTreeMap<ProfileId, Option<Timestamp>>,
+    rather: Option<Timestamp>,
     not_before: Option<Timestamp>,
 }
 
@@ -64,6 +65,7 @@ impl Course {
             first_fault: None,
             due: None,
             avoid: BTreeMap::new(),
+            rather: None,
             not_before: None,
         }
     }
@@ -132,6 +134,8 @@ impl Course {
         if again - first > self.patience || is_late {
             return Next::GiveUp;
         }
+        // Half of what is left: whoever has failed it may be the only one that is free, and well again.
+        self.rather = self.deadline.map(|end| now + (end - now) / 2);
         // A profile that is avoided for good stays so.
         if let Some(until) = self.avoid.entry(profile.clone()).or_insert(Some(again)) {
             *until = again;
@@ -149,6 +153,12 @@ impl Course {
     #[must_use]
     pub const fn avoid(&self) -> &BTreeMap<ProfileId, Option<Timestamp>> {
         &self.avoid
+    }
+
+    /// Until when others are rather waited for than asking one of those again that failed.
+    #[must_use]
+    pub const fn rather(&self) -> Option<Timestamp> {
+        self.rather
     }
 
     /// The earliest time for the next call, on any profile.
@@ -290,6 +300,20 @@ mod tests {
             }
             assert_eq!(calls, expected, "each {waited} s later than it was due");
         }
+    }
+
+    #[test]
+    fn who_has_a_deadline_rather_waits_for_others_for_half_of_what_is_left() {
+        let at = |seconds| START + TimeDelta::seconds(seconds);
+        let mut course = Course::until(at(60));
+        assert_eq!(course.rather(), None);
+        for (now, half) in [(0, 30), (20, 40), (50, 55)] {
+            let _ = course.failed(at(now), &"a:1".into(), &Failure::Faulty, 0.0);
+            assert_eq!(course.rather(), Some(at(half)));
+        }
+        let mut batch = Course::new(BATCH_PATIENCE);
+        let _ = batch.failed(START, &"a:1".into(), &Failure::Faulty, 0.0);
+        assert_eq!(batch.rather(), None, "it has the time to find out");
     }
 
     #[test]

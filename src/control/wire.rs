@@ -167,6 +167,7 @@ pub(crate) fn request(models: Vec<Wanted>, session: Option<SessionId>) -> Reques
         agent: "explain".into(),
         alternatives: alternatives.collect(),
         avoid: BTreeMap::new(),
+        rather: None,
         not_before: None,
         deadline: None,
         session,

@@ -116,6 +116,7 @@ async fn acquire(
         agent: incoming.tally.key.as_str().into(),
         alternatives: alternatives.collect(),
         avoid: course.avoid().clone(),
+        rather: course.rather(),
         not_before: course.not_before(),
         deadline: Some(incoming.deadline),
         session: incoming.session.clone(),

@@ -32,6 +32,9 @@ pub struct Request {
     pub alternatives: Vec<Alternative>,
     /// Profiles to pass over until a time, or for good.
     pub avoid: BTreeMap<ProfileId, Option<Timestamp>>,
+    /// Until when those that it passes over for a time are passed over for longer, if others can
+    /// serve it by then.
+    pub rather: Option<Timestamp>,
     /// Not to be granted earlier.
     pub not_before: Option<Timestamp>,
     /// To be refused if it still waits then, and at once if nobody can serve it before.

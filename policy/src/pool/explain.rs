@@ -95,9 +95,8 @@ impl Pool {
     /// Explains how a request would be served at the time of the last event.
     pub fn explain(&mut self, request: &Request) -> Explanation {
         let mut request = request.clone();
-        request.avoid.retain(|_, until| until.is_none_or(|until| until > self.now));
-        let request = &request;
-        self.open_lanes(request);
+        self.open_lanes(&request);
+        let request = &*self.asked(&mut request);
         let alternatives = 0..request.alternatives.len();
         let ranking: Vec<_> =
             alternatives.flat_map(|alternative| self.rank(request, alternative)).collect();

@@ -1,5 +1,7 @@
 //! Where a request goes: to a profile at once, to a list, to a pause, or away.
 
+use std::borrow::Cow;
+
 use super::affinity::patience;
 use super::gate::Passage;
 use super::lane::Lane;
@@ -58,13 +60,14 @@ impl Pool {
         since: Timestamp,
         out: &mut Vec<Command>,
     ) -> Option<Refusal> {
-        request.avoid.retain(|_, until| until.is_none_or(|until| until > self.now));
         self.open_lanes(&request);
-        match self.decide(&request, since) {
+        let asked = self.asked(&mut request);
+        match self.decide(&asked, since) {
             Decision::Grant(profile, alternative) => {
                 let waited = (since < self.now).then(|| (Throttle::Cooldown, self.now - since));
-                let grounds = self.grounds(&request, alternative, &profile);
-                let (lease, profile) = self.grant(profile, &request, alternative);
+                let grounds = self.grounds(&asked, alternative, &profile);
+                let asked = asked.into_owned();
+                let (lease, profile) = self.grant(profile, &asked, alternative);
                 out.push(Command::Grant { ticket, lease, profile, alternative, waited, grounds });
                 None
             }
@@ -74,6 +77,22 @@ impl Pool {
             Decision::Park(until) => self.park(ticket, request, since, until),
             Decision::Refuse(refusal) => Some(refusal),
         }
+    }
+
+    /// The request as it stands now. Who was to be passed over until a time that has come is so no more,
+    /// unless others, who have not failed it, can serve it soon enough.
+    pub(super) fn asked<'a>(&self, request: &'a mut Request) -> Cow<'a, Request> {
+        if request.avoid.is_empty() {
+            return Cow::Borrowed(request);
+        }
+        let rather = request.rather.filter(|by| *by > self.now && self.has_others(request, *by));
+        let Some(rather) = rather else {
+            request.avoid.retain(|_, until| until.is_none_or(|until| until > self.now));
+            return Cow::Borrowed(request);
+        };
+        let mut asked = request.clone();
+        asked.avoid.values_mut().flatten().for_each(|until| *until = rather.max(*until));
+        Cow::Owned(asked)
     }
 
     /// Where a request goes that has waited since `since`.
@@ -258,7 +277,8 @@ impl Pool {
             }
         }
         match (pause, back) {
-            (Some(at), _) => Outlook::Pause(at),
+            // One that is out may be back before one that is passed over may be asked.
+            (Some(at), back) => Outlook::Pause(earlier(back, at).unwrap_or(at)),
             (None, Some(at)) => Outlook::Back(at),
             (None, None) => Outlook::Gone,
         }
@@ -339,6 +359,7 @@ mod tests {
                 agent: "agent".into(),
                 alternatives: vec![wanted],
                 avoid: Default::default(),
+                rather: None,
                 not_before: None,
                 deadline: None,
                 session: None,

@@ -32,7 +32,7 @@ impl Pool {
         let not_before = request.not_before.filter(|at| *at > self.now);
         let mut soonest: Option<Timestamp> = None;
         for wanted in &request.alternatives {
-            match self.chance(request, wanted) {
+            match self.chance(request, wanted, |_| true) {
                 Standing::Ready | Standing::Busy => return not_before,
                 Standing::Back(at) => soonest = Some(soonest.map_or(at, |known| known.min(at))),
                 Standing::Gone => {}
@@ -41,11 +41,26 @@ impl Pool {
         soonest.map(|at| at.max(self.now)).max(not_before)
     }
 
+    /// Whether those that a request does not pass over can serve it by then, as far as is known.
+    pub(super) fn has_others(&self, request: &Request, by: Timestamp) -> bool {
+        let is_other = |profile: &ProfileId| !request.avoid.contains_key(profile);
+        request.alternatives.iter().any(|wanted| match self.chance(request, wanted, is_other) {
+            Standing::Ready | Standing::Busy => true,
+            Standing::Back(at) => at <= by,
+            Standing::Gone => false,
+        })
+    }
+
     /// How those stand for a request that can serve an alternative: the best of them, while the
     /// class is in service.
-    fn chance(&self, request: &Request, wanted: &Alternative) -> Standing {
+    fn chance(
+        &self,
+        request: &Request,
+        wanted: &Alternative,
+        is_meant: impl Fn(&ProfileId) -> bool,
+    ) -> Standing {
         let mut best = Standing::Gone;
-        for (profile, _) in self.in_question(request, wanted) {
+        for (profile, _) in self.in_question(request, wanted).filter(|(it, _)| is_meant(it)) {
             best = best.min(self.standing_for(request, wanted, profile));
             if best <= Standing::Busy {
                 break; // As good as any, as it does not tell a time.

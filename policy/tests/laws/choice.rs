@@ -51,6 +51,40 @@ impl Books {
         if is_in_vain { Choice::Refuse(Refusal::TimedOut { until }) } else { choice }
     }
 
+    /// A request without those whose time has come, but with all of them where another can serve it
+    /// by the time until which that is waited for.
+    pub(crate) fn asked(&self, request: &mut Request) -> Request {
+        let can_by = |wanted: &Alternative, profile: &Profile, by: Timestamp| {
+            let service = self.service(&wanted.provider, &wanted.class);
+            let is_back = |standing| match standing {
+                Standing::Ready | Standing::Busy => true,
+                Standing::Back(end) => end <= by,
+                Standing::Gone => false,
+            };
+            is_back(service) && is_back(self.standing(profile, &wanted.class))
+        };
+        let others = self.profiles.iter().filter(|it| !request.avoid.contains_key(&it.name));
+        let others: Vec<_> = others.collect();
+        let has_others = |by: Timestamp| {
+            request.alternatives.iter().any(|wanted| {
+                others.iter().any(|it| {
+                    it.provider == wanted.provider
+                        && fits(wanted, &it.name)
+                        && can_by(wanted, it, by)
+                })
+            })
+        };
+        let mut asked = request.clone();
+        match request.rather.filter(|by| *by > self.now && has_others(*by)) {
+            Some(by) => asked.avoid.values_mut().flatten().for_each(|it| *it = by.max(*it)),
+            None => {
+                request.avoid.retain(|_, until| until.is_none_or(|until| until > self.now));
+                asked.avoid.clone_from(&request.avoid);
+            }
+        }
+        asked
+    }
+
     /// The first alternative with a healthy profile, else the one that is back first.
     fn choose_patiently(&self, request: &Request, since: Timestamp) -> Choice {
         if let Some(at) = request.not_before.filter(|at| *at > self.now) {
@@ -178,7 +212,7 @@ impl Books {
         });
         match soonest {
             Some(_) if request.avoid.is_empty() => Offer::List,
-            Some(at) => Offer::Pause(at),
+            Some(at) => Offer::Pause(returns.chain([at]).min().unwrap_or(at)),
             None => returns.min().map_or(Offer::Nothing, Offer::Back),
         }
     }

@@ -223,9 +223,14 @@ impl Watched {
         let wanted = request.alternatives[alternative].clone();
         let now = self.books.now;
         self.books.pass(now); // Each grant takes a nanosecond, in which a window may have ended.
+        // As it waited in a list it may have got one that it would not get now.
+        let mut asked = self.books.asked(&mut request.clone());
+        if asked.avoid.get(&profile).is_some_and(|until| until.is_some()) {
+            asked = request.clone();
+        }
         let may = |name: &ProfileId| {
             wanted.pin.as_ref().is_none_or(|pin| pin == name)
-                && request.avoid.get(name).is_none_or(|it| it.is_some_and(|until| until <= now))
+                && asked.avoid.get(name).is_none_or(|it| it.is_some_and(|until| until <= now))
         };
         let ready = self.books.ready(&wanted.provider, &wanted.class).into_iter();
         let eligible: Vec<_> = ready.map(|it| it.name.clone()).filter(may).collect();

@@ -72,6 +72,7 @@ pub(crate) struct Ask {
     /// The profile stands for its provider; it is the pin too if the flag says so.
     alternatives: Vec<(usize, usize, bool)>,
     avoid: Vec<(usize, Option<i64>)>,
+    rather: Option<i64>,
     not_before: Option<i64>,
     deadline: Option<i64>,
     session: Option<usize>,
@@ -117,6 +118,7 @@ impl Ask {
             agent: pick(&AGENTS, self.agent).into(),
             alternatives: alternatives.collect(),
             avoid: avoid.collect::<BTreeMap<_, _>>(),
+            rather: self.rather.map(|seconds| after(now, seconds)),
             not_before: self.not_before.map(|seconds| after(now, seconds)),
             deadline: self.deadline.map(|seconds| after(now, seconds)),
             session: self.session.map(|session| pick(&SESSIONS, session).into()),
@@ -172,14 +174,16 @@ fn ask() -> impl Strategy<Value = Ask> {
         0..AGENTS.len(),
         prop::collection::vec(alternative, 1..4),
         few.prop_flat_map(move |n| prop::collection::vec(avoided.clone(), n)),
+        prop::option::weighted(0.5, -5..120_i64),
         prop::option::weighted(0.1, -5..40_i64),
         prop::option::weighted(0.25, -5..200_i64),
         prop::option::of(0..SESSIONS.len()),
     )
-        .prop_map(|(agent, alternatives, avoid, not_before, deadline, session)| Ask {
+        .prop_map(|(agent, alternatives, avoid, rather, not_before, deadline, session)| Ask {
             agent,
             alternatives,
             avoid,
+            rather,
             not_before,
             deadline,
             session,
@@ -255,7 +259,7 @@ fn run_in(length: usize, is_storm: bool) -> impl Strategy<Value = Vec<Transition
 /// A plain request for a class of the first provider.
 pub(crate) fn one(class: &str) -> Ask {
     let class = CLASSES.iter().position(|it| *it == class).unwrap_or_default();
-    let (avoid, not_before, deadline) = (Vec::new(), None, None);
+    let (avoid, rather, not_before, deadline) = (Vec::new(), None, None, None);
     let alternatives = vec![(0, class, false)];
-    Ask { agent: 0, alternatives, avoid, not_before, deadline, session: None }
+    Ask { agent: 0, alternatives, avoid, rather, not_before, deadline, session: None }
 }

@@ -8,6 +8,7 @@ mod burst;
 mod changes;
 #[cfg(test)]
 mod deadlines;
+mod faults;
 #[cfg(test)]
 mod ladders;
 #[cfg(test)]
@@ -147,6 +148,7 @@ fn wanting(specs: &[(&str, &str)]) -> Request {
         agent: "agent".into(),
         alternatives: alternatives.collect(),
         avoid: BTreeMap::new(),
+        rather: None,
         not_before: None,
         deadline: None,
         session: None,

@@ -79,6 +79,8 @@ struct End {
     books: Books,
     rows: Vec<BookedCall>,
     failovers: f64,
+    /// Dollars and tokens, as the metrics have them.
+    counted: (f64, f64),
 }
 
 fn play(requests: u64) -> End {
@@ -108,11 +110,13 @@ fn play(requests: u64) -> End {
             control(&*wire, "/_sim/money", body).await;
         };
         tokio::join!(clients, money);
-        let failovers = front.world.metric("failovers_total", &[]);
+        let counted = |name| front.world.metric(name, &[]);
+        let failovers = counted("failovers_total");
+        let counted = (counted("cost_usd_total"), counted("tokens_total"));
         let rows = front.close().await;
         let failed = failed.into_inner();
         assert!(failed.is_empty(), "{failed:?}: {:#?}", unserved(&rows));
-        end = Some(End { books: simulator.books(), rows, failovers });
+        end = Some(End { books: simulator.books(), rows, failovers, counted });
     });
     end.unwrap()
 }
@@ -182,6 +186,12 @@ fn agrees(end: &End) {
         (name.clone(), told)
     });
     assert_eq!(by_account(&end.rows), books.collect());
+    let (dollars, tokens) = end.counted;
+    let booked: Nanodollars = end.rows.iter().map(|row| row.cost).sum();
+    // Added up as floats here, so that digits beyond the ninth may differ.
+    assert!((dollars - booked.0 as f64 / 1e9).abs() < 1e-9, "{dollars} {booked}");
+    let used: u64 = end.rows.iter().map(|row| row.usage.prompt() + row.usage.output).sum();
+    assert_eq!(tokens, used as f64);
     assert_eq!(end.books.total.requests, end.rows.len() as u64, "each call is booked once");
     let all = &end.books.total.tokens;
     assert!(all.cache_read > 0 && all.cache_write_5m > 0 && all.cache_write_1h > 0, "{all:?}");

@@ -2,10 +2,12 @@
 
 pub mod batch;
 
-use std::hash::{DefaultHasher, Hasher};
+use std::borrow::Cow;
+use std::hash::{BuildHasher, Hasher};
 use std::ops::Range;
 
 use bytes::Bytes;
+use foldhash::fast::FixedState;
 use serde::Deserialize;
 use serde_json::Value;
 use serde_json::value::RawValue;
@@ -130,28 +132,58 @@ fn user_id(metadata: &RawValue) -> Option<String> {
 
 /// A hash of system prompt, tools and first message.
 fn opening<'a>(field: &impl Fn(&str) -> Option<&'a RawValue>) -> u64 {
-    let mut hasher = DefaultHasher::new();
+    // Nobody gains from two openings with one hash: they are of one client, and would share a profile.
+    let mut hasher = FixedState::default().build_hasher();
     for name in ["system", "tools"] {
-        unmarked(field(name).map_or("", RawValue::get), &mut hasher);
+        hasher.write(unmarked(field(name).map_or("", RawValue::get)).as_bytes());
     }
     let messages = field("messages").and_then(|raw| raw.get().strip_prefix('['));
-    let first = messages.and_then(|list| {
-        serde_json::Deserializer::from_str(list).into_iter::<&RawValue>().next()?.ok()
-    });
-    unmarked(first.map_or("", RawValue::get), &mut hasher);
+    hasher.write(unmarked(messages.map_or("", first)).as_bytes());
     hasher.finish()
 }
 
-/// Hashes JSON without its cache markers: clients move them from turn to turn.
-fn unmarked(mut text: &str, hasher: &mut DefaultHasher) {
-    const MARKER: &str = "\"cache_control\"";
-    while let Some(at) = text.find(MARKER) {
-        let (before, marked) = text.split_at(at);
-        hasher.write(before.trim_end().trim_end_matches(',').as_bytes());
-        let end = marked.find('}').map_or(marked.len(), |end| end + 1);
-        text = &marked[end..];
+/// The first element of a list that is known to be JSON, without another look at what it is made of.
+fn first(list: &str) -> &str {
+    let bytes = list.as_bytes();
+    let (mut at, mut depth) = (0, 0);
+    while let Some(byte) = bytes.get(at) {
+        match byte {
+            b'"' => at = end_of_text(bytes, at),
+            b'{' | b'[' => depth += 1,
+            b',' if depth == 0 => break,
+            b']' if depth == 0 => break,
+            b'}' | b']' => depth -= 1,
+            _ => {}
+        }
+        at += 1;
     }
-    hasher.write(text.as_bytes());
+    list.get(..at).unwrap_or(list).trim()
+}
+
+/// Where a text ends that begins at a quote.
+fn end_of_text(bytes: &[u8], quote: usize) -> usize {
+    let mut at = quote + 1;
+    while let Some(next) = memchr::memchr2(b'"', b'\\', bytes.get(at..).unwrap_or_default()) {
+        at += next;
+        if bytes.get(at) == Some(&b'"') {
+            return at;
+        }
+        at += 2; // What is escaped ends nothing.
+    }
+    bytes.len()
+}
+
+/// JSON without its cache markers: clients move them from turn to turn.
+fn unmarked(text: &str) -> Cow<'_, str> {
+    const MARKER: &[u8] = b"\"cache_control\"";
+    let (mut kept, mut rest) = (String::new(), text);
+    while let Some(at) = memchr::memmem::find(rest.as_bytes(), MARKER) {
+        let (before, marked) = rest.split_at(at);
+        kept.push_str(before.trim_end().trim_end_matches(','));
+        let end = marked.find('}').map_or(marked.len(), |end| end + 1);
+        rest = &marked[end..];
+    }
+    if kept.is_empty() { rest.into() } else { (kept + rest).into() }
 }
 
 #[cfg(test)]
@@ -202,6 +234,24 @@ mod tests {
         let marked = block(r#", "cache_control": {"type":"ephemeral","ttl":"1h"}"#);
         assert_eq!(turn(&block("")), turn(&marked));
         assert_ne!(turn(&block("")), turn(&block(r#","x":1"#)));
+    }
+
+    #[test]
+    fn the_first_of_a_list_ends_where_json_says_so() {
+        for (list, expected) in [
+            (
+                r#" {"a":"]},\\\"","b":[1,{"c":"\\\\"}]} , 2]"#,
+                r#"{"a":"]},\\\"","b":[1,{"c":"\\\\"}]}"#,
+            ),
+            (r#""a\",b",2]"#, r#""a\",b""#),
+            (r#"[[],"x"]]"#, r#"[[],"x"]"#),
+            ("1.5e3 ]", "1.5e3"),
+            ("]", ""),
+        ] {
+            assert_eq!(first(list), expected);
+        }
+        let text = r#"{"a":"never ends"#;
+        assert_eq!(first(text), text, "what is no JSON is left as it is");
     }
 
     #[test]
