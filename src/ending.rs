@@ -38,3 +38,12 @@ impl Ending {
         }
     }
 }
+
+/// Keeps the signal for a file that grows beyond `ulimit -f` from killing the process: the write
+/// then fails, which is said.
+pub(crate) fn ignore_file_size_signal() {
+    /// The number of SIGXFSZ on Linux and macOS.
+    const SIGXFSZ: i32 = 25;
+    // Without the handler the signal kills, which loses nothing either.
+    drop(signal(SignalKind::from_raw(SIGXFSZ)));
+}

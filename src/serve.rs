@@ -10,7 +10,7 @@ use tokio::time::timeout;
 
 use self::setup::Setup;
 use crate::cli::{Global, ServeArgs};
-use crate::ending::Ending;
+use crate::ending::{Ending, ignore_file_size_signal};
 use crate::exit::{Exit, Stop};
 use crate::out::{say, tell};
 use crate::wiring;
@@ -28,6 +28,7 @@ const LAST_WORDS: Duration = Duration::from_secs(5);
 /// When it cannot begin, or its ledger cannot be written to its end.
 pub async fn serve(global: &Global, args: &ServeArgs) -> Result<Exit, Stop> {
     let mut ending = Ending::listen().map_err(Stop::usage)?;
+    ignore_file_size_signal();
     let setup = setup::open(global, args).await?;
     announce(&setup)?;
     let Setup {

@@ -2,6 +2,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a helper of a test may fail like a test")]
 
+#[path = "house/gateway.rs"]
+mod gateway;
 #[path = "house/scan.rs"]
 mod scan;
 #[path = "house/seeds.rs"]

@@ -18,7 +18,7 @@ use polpo_policy::usage::{Terms, Usage};
 use polpo_store::journal::{CallStart, JournalError};
 use polpo_upstream::error::TransportError;
 use polpo_upstream::meter::Ending;
-use polpo_upstream::transport::{Body, Call};
+use polpo_upstream::transport::{Body, Call, SILENCE};
 use polpo_upstream::wire::assemble::text;
 use polpo_upstream::wire::problem::Problem;
 use serde_json::Value;
@@ -238,7 +238,7 @@ fn request(version: &'static str, body: Bytes) -> Call {
     headers.insert("anthropic-version", HeaderValue::from_static(version));
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     headers.insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
-    Call { method: Method::POST, path: "/v1/messages".to_owned(), headers, body }
+    Call { method: Method::POST, path: "/v1/messages".to_owned(), headers, body, silence: SILENCE }
 }
 
 fn unreached(error: TransportError) -> Called {

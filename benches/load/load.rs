@@ -7,7 +7,7 @@ use futures_util::StreamExt;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, Method};
 use polpo_simulator::{InMemory, Scenario, Simulator};
-use polpo_upstream::transport::{Call, Transport};
+use polpo_upstream::transport::{Call, SILENCE, Transport};
 use serde_json::json;
 use tokio::time::Instant;
 
@@ -60,7 +60,7 @@ impl Load {
         headers.insert("anthropic-version", HeaderValue::from_static("2023-06-01"));
         headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         let body = Bytes::from(body.to_string());
-        Call { method: Method::POST, path: PATH.to_owned(), headers, body }
+        Call { method: Method::POST, path: PATH.to_owned(), headers, body, silence: SILENCE }
     }
 
     /// Mean latency of these very requests in seconds: they are answered in virtual time.

@@ -11,7 +11,7 @@ use actix_web::{App, HttpRequest, HttpResponse, HttpServer};
 use bytes::Bytes;
 use futures_util::{StreamExt as _, stream};
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
-use polpo_upstream::transport::Call;
+use polpo_upstream::transport::{Call, SILENCE};
 use tokio::task::yield_now;
 
 use crate::response::Response;
@@ -103,7 +103,7 @@ fn call(request: &HttpRequest, body: Bytes) -> Call {
         })
         .collect();
     let method = Method::from_bytes(request.method().as_str().as_bytes()).unwrap_or(Method::GET);
-    Call { method, path: request.uri().to_string(), headers, body }
+    Call { method, path: request.uri().to_string(), headers, body, silence: SILENCE }
 }
 
 fn respond(mut answer: Response) -> HttpResponse {

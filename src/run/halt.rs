@@ -91,12 +91,3 @@ impl Halt {
         std::future::pending().await
     }
 }
-
-/// Keeps the signal for a file that grows beyond `ulimit -f` from killing the process: the write
-/// then fails, and the run ends with a clear error.
-pub(super) fn ignore_file_size_signal() {
-    /// The number of SIGXFSZ on Linux and macOS.
-    const SIGXFSZ: i32 = 25;
-    // Without the handler the signal kills, which loses nothing either.
-    drop(signal(SignalKind::from_raw(SIGXFSZ)));
-}

@@ -23,6 +23,7 @@ use tokio::sync::mpsc;
 use crate::cli::{Global, RunArgs};
 use crate::config::process_env;
 use crate::control::{self, Handles};
+use crate::ending::ignore_file_size_signal;
 use crate::exit::{Exit, Stop};
 use crate::roster::Supplied;
 use crate::state::StateDir;
@@ -47,7 +48,7 @@ const OUTCOMES_WAITING: usize = 1024;
 /// # Errors
 /// When the run cannot begin or cannot go on.
 pub async fn run(global: &Global, args: &RunArgs) -> Result<Exit, Stop> {
-    halt::ignore_file_size_signal();
+    ignore_file_size_signal();
     let plan = plan(global, args)?;
     if args.dry_run {
         return estimate::show(&plan.config, &plan.scan, args.json);

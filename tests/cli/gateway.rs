@@ -2,6 +2,7 @@
 
 mod batches;
 mod count;
+mod kept;
 mod models;
 mod nowhere;
 mod operators;

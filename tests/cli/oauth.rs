@@ -8,7 +8,7 @@ use http::{HeaderMap, Method};
 use polpo_store::profiles::{Kind, ProfileFile, Stored};
 use polpo_upstream::http::HttpTransport;
 use polpo_upstream::oauth::{Grant, Login, OAuthClient, OAuthSettings, split_url};
-use polpo_upstream::transport::{Call, Transport as _};
+use polpo_upstream::transport::{Call, SILENCE, Transport as _};
 use serde_json::json;
 
 use crate::server::{Server, scenario, tasks};
@@ -46,7 +46,7 @@ impl Person {
         let login = Login::begin(&self.settings);
         let (_, path) = split_url(&login.url(&self.settings)).unwrap();
         let (method, headers) = (Method::GET, HeaderMap::new());
-        let call = Call { method, path, headers, body: Bytes::new() };
+        let call = Call { method, path, headers, body: Bytes::new(), silence: SILENCE };
         let reply = self.transport.send(call).await.unwrap();
         let code = login.code(reply.headers["location"].to_str().unwrap()).unwrap();
         self.client().exchange(&login, &code, SystemTime::now().into()).await.unwrap()

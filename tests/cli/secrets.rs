@@ -2,6 +2,7 @@
 
 mod commands;
 mod errors;
+mod gateway;
 mod tap;
 
 use std::process::Command;

@@ -88,10 +88,15 @@ impl World {
 
     /// Runs the program under a shell's limit on the size of files, in blocks of 512 bytes.
     pub(crate) fn run_limited(&self, blocks: u64, arguments: &[&str]) -> Ran {
+        Process::start(self.limited(blocks, arguments)).end()
+    }
+
+    /// The program with these arguments under such a limit.
+    pub(crate) fn limited(&self, blocks: u64, arguments: &[&str]) -> Command {
         let script = format!("ulimit -f {blocks}; exec \"$@\"");
         let mut command = self.command("sh");
         command.args(["-c", &script, "sh", env!("CARGO_BIN_EXE_polpo")]).args(arguments);
-        Process::start(command).end()
+        command
     }
 }
 

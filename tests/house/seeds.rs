@@ -19,7 +19,7 @@ fn rows(columns: usize) -> impl Iterator<Item = Vec<&'static str>> {
 }
 
 /// Whether there is such a test, `PATH::NAME`.
-fn exists(name: &str) -> bool {
+pub(crate) fn exists(name: &str) -> bool {
     let Some((path, test)) = name.split_once("::") else { return false };
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(path);
     let Ok(text) = fs::read_to_string(path) else { return false };

@@ -1,13 +1,18 @@
 //! The gateway in virtual time: the whole app over a small world, without a socket.
 
 mod books;
+mod budgets;
 mod bytes;
+mod charges;
 mod elsewhere;
 mod failover;
 mod front;
 mod given;
 mod hangup;
 mod headers;
+mod incidents;
 mod patience;
 mod pings;
 mod refusals;
+mod routes;
+mod socket;

@@ -14,7 +14,7 @@ use crate::system::simulate;
 use crate::world::{World, agent, keyed, pass};
 
 /// The same profiles in new actors, after the old ones have written what they know.
-async fn restarted(old: &World, profiles: &[&str], file: &ProfileFile) -> World {
+pub(crate) async fn restarted(old: &World, profiles: &[&str], file: &ProfileFile) -> World {
     old.actors.flush().await;
     let health = file.read().unwrap().health;
     let script = Script::new();

@@ -12,7 +12,7 @@ use polpo_upstream::credential::Credential;
 use polpo_upstream::oauth::{
     Grant, Login, OAuthClient, OAuthError, OAuthSettings, PasteError, split_url,
 };
-use polpo_upstream::transport::{Call, Transport as _};
+use polpo_upstream::transport::{Call, SILENCE, Transport as _};
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
@@ -66,8 +66,14 @@ impl Party {
 
     async fn open(&self, link: &str) -> (u16, HeaderMap, String) {
         let (_, path) = split_url(link).unwrap();
-        self.send(Call { method: Method::GET, path, headers: HeaderMap::new(), body: Bytes::new() })
-            .await
+        self.send(Call {
+            method: Method::GET,
+            path,
+            headers: HeaderMap::new(),
+            body: Bytes::new(),
+            silence: SILENCE,
+        })
+        .await
     }
 
     /// What the page shows to copy.
@@ -99,6 +105,7 @@ impl Party {
             path: path.to_owned(),
             headers: HeaderMap::from_iter(headers),
             body: body.to_string().into(),
+            silence: SILENCE,
         };
         let call = match credential {
             Some(credential) => credential.sign(call),

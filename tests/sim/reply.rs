@@ -86,8 +86,13 @@ pub(crate) fn says_whole(text: &str) -> Canned {
         "content": [{"type": "text", "text": text}], "stop_reason": "end_turn",
         "usage": {"input_tokens": INPUT, "output_tokens": OUTPUT},
     });
+    says_json(&message)
+}
+
+/// A good answer that is this.
+pub(crate) fn says_json(body: &serde_json::Value) -> Canned {
     let headers = vec![("content-type", "application/json".to_owned())];
-    let steps = vec![Step::Text(message.to_string())];
+    let steps = vec![Step::Text(body.to_string())];
     Canned { delay: Duration::ZERO, head: Ok(200), headers, steps }
 }
 

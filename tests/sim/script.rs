@@ -6,9 +6,10 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use futures_util::stream;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use polpo_upstream::error::TransportError;
 use polpo_upstream::transport::{Body, Call, Reply, Sending, Transport};
 use serde_json::Value;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use crate::reply::{ASKED, Canned, Step, says};
 
@@ -96,8 +97,9 @@ impl Script {
     }
 
     fn note(&self, profile: &str, call: &Call) -> String {
-        let body: Value = serde_json::from_slice(&call.body).unwrap();
-        let model = body["model"].as_str().unwrap().to_owned();
+        // What is asked about a batch has no body, and what makes one has many models.
+        let body: Value = serde_json::from_slice(&call.body).unwrap_or_default();
+        let model = body["model"].as_str().unwrap_or_default().to_owned();
         let at = self.start.elapsed().as_secs_f64();
         let Call { path, headers, body: bytes, .. } = call.clone();
         let sent = Sent { at, profile: profile.to_owned(), body, bytes, path, headers };
@@ -125,8 +127,9 @@ impl Transport for Wire {
         let script = self.script.clone();
         Box::pin(async move {
             let on_its_way = Counted::new(&script, |state| &mut state.on_their_way);
-            sleep(canned.delay).await;
+            let delay = timeout(call.silence, sleep(canned.delay)).await;
             drop(on_its_way);
+            delay.map_err(|_| TransportError::Idle)?;
             let status = StatusCode::from_u16(canned.head?).unwrap();
             let headers = canned.headers.iter().map(|(name, value)| {
                 (HeaderName::from_static(name), HeaderValue::from_str(value).unwrap())

@@ -201,20 +201,21 @@ impl World {
 
     /// The sum of the exported series of a name that have all of these labels.
     pub(crate) fn metric(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
-        let text = self.metrics.render();
-        let series = text.lines().filter_map(|line| {
-            let (labels, value) =
-                line.strip_prefix("polpo_")?.strip_prefix(name)?.rsplit_once(' ')?;
-            (labels.is_empty() || labels.starts_with('{')).then_some((labels, value))
-        });
-        let wanted = |line: &str| {
-            labels.iter().all(|(label, value)| line.contains(&format!("{label}=\"{value}\"")))
-        };
-        series
-            .filter(|(line, _)| wanted(line))
-            .map(|(_, value)| value.parse::<f64>().unwrap())
-            .sum()
+        metric(&self.metrics, name, labels)
     }
+}
+
+/// The sum of the exported series of a name that have all of these labels.
+pub(crate) fn metric(metrics: &Metrics, name: &str, labels: &[(&str, &str)]) -> f64 {
+    let text = metrics.render();
+    let series = text.lines().filter_map(|line| {
+        let (labels, value) = line.strip_prefix("polpo_")?.strip_prefix(name)?.rsplit_once(' ')?;
+        (labels.is_empty() || labels.starts_with('{')).then_some((labels, value))
+    });
+    let wanted = |line: &str| {
+        labels.iter().all(|(label, value)| line.contains(&format!("{label}=\"{value}\"")))
+    };
+    series.filter(|(line, _)| wanted(line)).map(|(_, value)| value.parse::<f64>().unwrap()).sum()
 }
 
 /// A Sonnet agent that retries twice, on Opus.

@@ -145,8 +145,16 @@ mod tests {
     use bytes::Bytes;
     use http::Method;
 
+    use crate::transport::SILENCE;
+
     fn call(headers: HeaderMap) -> Call {
-        Call { method: Method::POST, path: "/v1/messages".into(), headers, body: Bytes::new() }
+        Call {
+            method: Method::POST,
+            path: "/v1/messages".into(),
+            headers,
+            body: Bytes::new(),
+            silence: SILENCE,
+        }
     }
 
     fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {

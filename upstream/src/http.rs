@@ -2,9 +2,10 @@
 
 use std::time::Duration;
 
-use futures_util::TryStreamExt;
+use futures_util::stream::try_unfold;
 use reqwest::{Client, redirect};
 use thiserror::Error;
+use tokio::time::timeout;
 
 use crate::error::TransportError;
 use crate::transport::{Call, Reply, Sending, Transport};
@@ -12,12 +13,8 @@ use crate::transport::{Call, Reply, Sending, Transport};
 /// A connection that is not there after this long will not come; the official SDKs wait 5 s.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// A healthy stream has a ping every few seconds, but an answer in one piece is silent until it is
-/// written: the official SDKs wait for it this long. There is no limit on the whole: a long answer
-/// may take as long as it takes.
-const IDLE_TIMEOUT: Duration = Duration::from_secs(600);
-
-/// Keeps connections through NATs that forget a silent one after a few minutes.
+/// Keeps connections through NATs that forget a silent one after a few minutes, and finds one whose
+/// other end is gone.
 const KEEPALIVE: Duration = Duration::from_secs(60);
 
 /// Says why no client could be made.
@@ -42,7 +39,6 @@ impl HttpTransport {
         let _ = rustls::crypto::ring::default_provider().install_default();
         let client = Client::builder()
             .connect_timeout(CONNECT_TIMEOUT)
-            .read_timeout(IDLE_TIMEOUT)
             .tcp_keepalive(KEEPALIVE)
             .tcp_nodelay(true)
             .redirect(redirect::Policy::none())
@@ -58,14 +54,29 @@ impl Transport for HttpTransport {
         let url = format!("{}{}", self.base_url, call.path);
         let request =
             self.client.request(call.method, url).headers(call.headers).body(call.body).send();
+        let silence = call.silence;
         Box::pin(async move {
-            let mut response = request.await.map_err(|error| reason(&error))?;
+            let mut response = within(silence, request).await?;
             Ok(Reply {
                 status: response.status(),
                 headers: std::mem::take(response.headers_mut()),
-                body: Box::pin(response.bytes_stream().map_err(|error| reason(&error))),
+                body: Box::pin(try_unfold(response, move |mut response| async move {
+                    let chunk = within(silence, response.chunk()).await?;
+                    Ok(chunk.map(|chunk| (chunk, response)))
+                })),
             })
         })
+    }
+}
+
+/// What comes before it has been silent for too long.
+async fn within<T>(
+    silence: Duration,
+    coming: impl Future<Output = reqwest::Result<T>>,
+) -> Result<T, TransportError> {
+    match timeout(silence, coming).await {
+        Ok(come) => come.map_err(|error| reason(&error)),
+        Err(_) => Err(TransportError::Idle),
     }
 }
 
@@ -86,24 +97,44 @@ fn reason(error: &reqwest::Error) -> TransportError {
 mod tests {
     use super::*;
     use bytes::Bytes;
+    use futures_util::TryStreamExt;
     use http::{HeaderMap, Method, StatusCode};
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
+    use tokio::time::sleep;
+
+    use crate::transport::{SILENCE, SILENCE_OF_WHOLE};
 
     fn call() -> Call {
-        let body = Bytes::from_static(b"{}");
-        Call { method: Method::POST, path: "/v1/messages".into(), headers: HeaderMap::new(), body }
+        Call {
+            method: Method::POST,
+            path: "/v1/messages".into(),
+            headers: HeaderMap::new(),
+            body: Bytes::from_static(b"{}"),
+            silence: SILENCE,
+        }
     }
 
     /// Answers one connection with `answer` and tells the first line it was asked with.
     async fn server(answer: &'static str) -> (String, tokio::task::JoinHandle<String>) {
+        slow_server(vec![(0, answer)]).await
+    }
+
+    /// The same with parts of an answer, each after so many seconds.
+    async fn slow_server(
+        parts: Vec<(u64, &'static str)>,
+    ) -> (String, tokio::task::JoinHandle<String>) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}/prefix/", listener.local_addr().unwrap());
         let task = async move {
             let (mut socket, _) = listener.accept().await.unwrap();
             let mut request = vec![0; 4096];
             let read = socket.read(&mut request).await.unwrap();
-            socket.write_all(answer.as_bytes()).await.unwrap();
+            for (seconds, part) in parts {
+                sleep(Duration::from_secs(seconds)).await;
+                // Whoever asked may have given up.
+                let _ = socket.write_all(part.as_bytes()).await;
+            }
             let text = String::from_utf8_lossy(&request[..read]).into_owned();
             text.lines().next().unwrap_or_default().to_owned()
         };
@@ -119,6 +150,30 @@ mod tests {
         let reply = HttpTransport::new(&url).unwrap().send(call()).await.unwrap();
         assert_eq!(reply.status, StatusCode::TEMPORARY_REDIRECT);
         assert_eq!(asked.await.unwrap(), "POST /prefix/v1/messages HTTP/1.1");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_is_lost_after_too_much_silence_and_may_else_take_as_long_as_it_takes() {
+        const HEAD: &str = "HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n";
+        for silence in [SILENCE, SILENCE_OF_WHOLE] {
+            let (short, long) = (silence.as_secs() - 1, silence.as_secs() + 1);
+            for (head, first, last, is_whole) in [
+                (short, short, short, true),
+                (long, 0, 0, false),
+                (0, long, 0, false),
+                (0, 0, long, false),
+            ] {
+                let (url, _) = slow_server(vec![(head, HEAD), (first, "{"), (last, "}")]).await;
+                let sent = HttpTransport::new(&url).unwrap().send(Call { silence, ..call() }).await;
+                let read: Result<Vec<Bytes>, _> = match sent {
+                    Ok(reply) => reply.body.try_collect().await,
+                    Err(error) => Err(error),
+                };
+                let expected = if is_whole { Ok("{}".into()) } else { Err(TransportError::Idle) };
+                let read = read.map(|chunks| Bytes::from(chunks.concat()));
+                assert_eq!(read, expected, "{head}, {first}, {last} of {silence:?}");
+            }
+        }
     }
 
     #[tokio::test]

@@ -21,7 +21,7 @@ use tokio::time::timeout;
 
 use crate::credential::{Credential, extra_headers};
 use crate::error::TransportError;
-use crate::transport::{Call, Transport};
+use crate::transport::{Call, SILENCE, Transport};
 
 pub use error::OAuthError;
 pub use grant::Grant;
@@ -101,7 +101,8 @@ impl OAuthClient {
         let Some(url) = &self.settings.profile_url else { return Ok(None) };
         let (_, path) = split_url(url)?;
         let headers = HeaderMap::from_iter([(ACCEPT, HeaderValue::from_static(JSON))]);
-        let call = Call { method: Method::GET, path, headers, body: Bytes::new() };
+        let call =
+            Call { method: Method::GET, path, headers, body: Bytes::new(), silence: SILENCE };
         let call = Credential::oauth(access, &self.settings.call_headers)?.sign(call);
         let answer = ask(&*self.profile, call, None).await?;
         let profile: Value = serde_json::from_slice(&answer.body)
@@ -116,7 +117,7 @@ impl OAuthClient {
             headers.insert(name, HeaderValue::from_static(JSON));
         }
         let body = fields.to_string().into();
-        let call = Call { method: Method::POST, path, headers, body };
+        let call = Call { method: Method::POST, path, headers, body, silence: SILENCE };
         let answer = ask(&*self.token, call, Some(now)).await?;
         Grant::from_answer(answer.status, &answer.body, now)
     }

@@ -3,12 +3,21 @@
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::stream::Stream;
 use http::{HeaderMap, Method, StatusCode};
 
 use crate::error::TransportError;
+
+/// Silence after which an answer is lost: a healthy stream has a ping every few seconds, and what
+/// is not written by a model takes seconds.
+pub const SILENCE: Duration = Duration::from_secs(600);
+
+/// The same for what a model writes and sends in one piece: it is silent until it is written, and
+/// for the largest answers the official SDKs reckon with an hour.
+pub const SILENCE_OF_WHOLE: Duration = Duration::from_secs(3600);
 
 /// One request upstream, without a credential.
 #[derive(Clone)]
@@ -21,17 +30,20 @@ pub struct Call {
     pub headers: HeaderMap,
     /// The body; refcounted, so that a failover sends the same bytes again.
     pub body: Bytes,
+    /// Silence after which its answer is lost. There is no limit on the whole.
+    pub silence: Duration,
 }
 
 // The bodies of token requests are secrets, and prompts are nobody's business.
 impl fmt::Debug for Call {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { method, path, headers, body } = self;
+        let Self { method, path, headers, body, silence } = self;
         f.debug_struct("Call")
             .field("method", method)
             .field("path", path)
             .field("headers", headers)
             .field("body_bytes", &body.len())
+            .field("silence", silence)
             .finish()
     }
 }

@@ -120,6 +120,7 @@ impl Errand {
             totals.calls += 1;
             totals.usage += bill.usage;
             totals.cost += cost.unwrap_or_default();
+            totals.is_unpriced |= cost.is_none();
             totals.model = Some(bill.model.clone());
             totals.profile = Some(self.profile.clone());
         });

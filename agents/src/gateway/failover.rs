@@ -1,6 +1,7 @@
 //! A client's request: waits for a profile, is sent, and sent to another one while that may help.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
@@ -14,8 +15,8 @@ use polpo_policy::retry::{Course, Next};
 use polpo_upstream::error::TransportError;
 use polpo_upstream::headers;
 use polpo_upstream::meter::Meter;
-use polpo_upstream::transport::{Body, Call, Reply};
-use polpo_upstream::wire::problem::Problem;
+use polpo_upstream::transport::{Body, Call, Reply, SILENCE, SILENCE_OF_WHOLE};
+use polpo_upstream::wire::problem::{Problem, quotes_credential};
 use serde::Deserialize;
 
 use super::errand::Errand;
@@ -154,6 +155,7 @@ async fn send(
         path: incoming.path.clone(),
         headers: incoming.headers.clone(),
         body: route.body.clone(),
+        silence: silence(incoming),
     };
     let reply = match lease.dispatch(call).await {
         Ok(reply) => reply,
@@ -202,6 +204,11 @@ async fn send(
     Ok((status, headers, body))
 }
 
+/// How long an answer may be silent: one in one piece until it is written.
+const fn silence(incoming: &Incoming) -> Duration {
+    if incoming.estimate.is_some() && !incoming.is_stream { SILENCE_OF_WHOLE } else { SILENCE }
+}
+
 fn is_stream(headers: &HeaderMap) -> bool {
     let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
     kind.is_some_and(|kind| kind.contains("event-stream"))
@@ -241,10 +248,10 @@ async fn fail(
     lease.settle(Verdict::Failed(failure), None);
     errand.free(failure.label());
     // Clients match on the API's wording, and do what its headers say; what a proxy answers is not for
-    // them, and a limit names the account.
+    // them, a limit names the account, and whose key is quoted is not the client's.
     let is_error = reply.status.is_client_error() || reply.status.is_server_error();
     let is_limit = reply.status == StatusCode::TOO_MANY_REQUESTS;
-    let is_said = is_error && !is_limit && is_envelope(&body);
+    let is_said = is_error && !is_limit && is_envelope(&body) && !quotes_credential(&body);
     let said = is_said.then(|| Box::new((reply.status, headers::of_answer(reply.headers), body)));
     Failed { problem: told(problem), failure, is_lost: false, said }
 }

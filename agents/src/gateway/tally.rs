@@ -26,8 +26,10 @@ pub struct Totals {
     pub calls: u32,
     /// What they used.
     pub usage: Usage,
-    /// What they cost.
+    /// What they cost, as far as their models have prices.
     pub cost: Nanodollars,
+    /// Whether the model of any of them has none.
+    pub is_unpriced: bool,
     /// How long it waited for profiles.
     pub waited: Duration,
     /// How long it took to the first content, from its arrival.
@@ -74,10 +76,10 @@ impl Tally {
         self.arrived
     }
 
-    /// What it has cost so far.
+    /// What it has cost so far; `None` = a model that it asked has no price.
     #[must_use]
-    pub fn cost(&self) -> Nanodollars {
-        self.edit(|totals| totals.cost)
+    pub fn cost(&self) -> Option<Nanodollars> {
+        self.edit(|totals| (!totals.is_unpriced).then_some(totals.cost))
     }
 
     pub(super) fn edit<T>(&self, edit: impl FnOnce(&mut Totals) -> T) -> T {

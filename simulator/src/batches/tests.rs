@@ -3,6 +3,7 @@ mod keeping;
 use std::collections::BTreeMap;
 
 use http::HeaderMap;
+use polpo_upstream::transport::SILENCE;
 use serde_json::{Value, json};
 
 use super::batch::LEAST;
@@ -61,7 +62,8 @@ impl World {
             return self.batches.create(submission, self.now);
         }
         let path = format!("/v1/messages/batches{path}");
-        let call = Call { method, path, headers: HeaderMap::new(), body: Bytes::new() };
+        let call =
+            Call { method, path, headers: HeaderMap::new(), body: Bytes::new(), silence: SILENCE };
         self.batches.serve(&call, workspace, self.now)
     }
 

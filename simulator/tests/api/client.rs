@@ -5,7 +5,7 @@ use futures_util::StreamExt as _;
 use http::{HeaderMap, HeaderName, HeaderValue, Method};
 use jsonschema::Validator;
 use polpo_simulator::{InMemory, Scenario, Simulator};
-use polpo_upstream::transport::{Call, Reply, Transport as _};
+use polpo_upstream::transport::{Call, Reply, SILENCE, Transport as _};
 use serde_json::{Value, json};
 
 pub(crate) const KEY: &str = "sk-ant-api03-simulated-a";
@@ -88,6 +88,7 @@ pub(crate) fn call(headers: &[(&str, &str)], body: impl Into<Bytes>) -> Call {
         path: "/v1/messages".to_owned(),
         headers: headers.iter().map(header).collect(),
         body: body.into(),
+        silence: SILENCE,
     }
 }
 

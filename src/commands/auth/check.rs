@@ -10,7 +10,7 @@ use polpo_policy::id::ProviderId;
 use polpo_policy::limits::Hints;
 use polpo_upstream::credential::Credential;
 use polpo_upstream::error::TransportError;
-use polpo_upstream::transport::{Call, Reply, Transport};
+use polpo_upstream::transport::{Call, Reply, SILENCE, Transport};
 use polpo_upstream::wire::problem::Problem;
 use serde_json::json;
 use tokio::time::timeout;
@@ -86,7 +86,13 @@ fn question(keyring: &Keyring, provider: &ProviderId, counts_tokens: bool) -> Ca
     let mut headers = HeaderMap::new();
     if !counts_tokens {
         let path = "/usage/current_balance".to_owned();
-        return Call { method: Method::GET, path, headers, body: Default::default() };
+        return Call {
+            method: Method::GET,
+            path,
+            headers,
+            body: Default::default(),
+            silence: SILENCE,
+        };
     }
     headers.insert("content-type", HeaderValue::from_static("application/json"));
     headers.insert("anthropic-version", HeaderValue::from_static("2023-06-01"));
@@ -95,7 +101,7 @@ fn question(keyring: &Keyring, provider: &ProviderId, counts_tokens: bool) -> Ca
     let model = model.map_or(MODEL, String::as_str);
     let body = json!({"model": model, "messages": [{"role": "user", "content": "Hello"}]});
     let path = "/v1/messages/count_tokens".to_owned();
-    Call { method: Method::POST, path, headers, body: body.to_string().into() }
+    Call { method: Method::POST, path, headers, body: body.to_string().into(), silence: SILENCE }
 }
 
 async fn problem(mut reply: Reply) -> Result<Finding, TransportError> {

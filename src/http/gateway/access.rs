@@ -89,7 +89,7 @@ fn log(
         output = usage.output,
         cache_read = usage.cache_read,
         cache_write = usage.cache_write_5m + usage.cache_write_1h,
-        cost_usd = %totals.cost,
+        cost_usd = (!totals.is_unpriced).then(|| tracing::field::display(totals.cost)),
         waited_ms = waited.as_millis() as u64,
         first_ms = first_content.map(|first| first.as_millis() as u64),
         took_ms = took.as_millis() as u64,

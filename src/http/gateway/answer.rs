@@ -34,7 +34,9 @@ pub(super) fn answer(visit: &Visit, answer: Answer, tally: &Tally, model: &str) 
     let mut response = match body {
         AnswerBody::Whole(bytes) => {
             let mut response = builder.body(bytes);
-            set(&mut response, "x-polpo-cost-usd", &tally.cost().to_string());
+            if let Some(cost) = tally.cost() {
+                set(&mut response, "x-polpo-cost-usd", &cost.to_string());
+            }
             response
         }
         AnswerBody::Events(flow) => {

@@ -56,7 +56,7 @@ impl Gateway {
     }
 
     /// What is told of one of Bob's budgets, in dollars.
-    fn budget(&self, name: &str) -> f64 {
+    pub(super) fn budget(&self, name: &str) -> f64 {
         let metrics = get(self.address(), "/metrics");
         let wanted = format!("polpo_budget_{name}_usd{{scope=\"bob/total\"}} ");
         let line = metrics.lines().find_map(|line| line.strip_prefix(&wanted)).unwrap();

@@ -129,7 +129,8 @@ fn a_profile_that_is_taken_out_stays_out_until_it_is_given_back() {
     assert_eq!(error_of(&answer).0, 503);
     wait_for("it is not written down", || {
         let auth = world.run(&["auth", "status", "--simulate", "--json"]).ended(0);
-        let file = world.read("state/simulated/auth-profiles.json");
+        let path = world.path("state/simulated/auth-profiles.json");
+        let file = std::fs::read_to_string(path).ok()?; // It may not be there yet.
         (file.matches("heldAt").count() == ids.len()).then_some(auth)
     });
     drop(gateway); // Killed.
@@ -147,6 +148,29 @@ fn a_profile_that_is_taken_out_stays_out_until_it_is_given_back() {
             error_of(&gateway.ask(ADMIN, &format!("POST /api/v1/profiles/{path}"), ""));
         assert!(status == 404 && told.contains(message), "{told}");
     }
+}
+
+#[test]
+fn a_profile_that_rests_is_used_again_as_soon_as_it_is_cleared() {
+    let world = World::new();
+    let config = json!({"gateway": {"adminKey": ADMIN, "keys": keys(json!({}))}});
+    let limit = json!({"fault": "rateLimit", "times": 1, "retryAfterSeconds": 600});
+    let changes = json!({
+        "accounts": [{"name": "a", "apiKey": SECRET}],
+        "faults": {"overloadedRate": 0, "rules": [limit]},
+    });
+    let gateway = Gateway::serve(&world, config, changes);
+    let asked = || gateway.ask(ALICE, "POST /v1/messages", &ask("claude-opus-5"));
+    for _ in 0..2 {
+        let refused = asked();
+        let after: u64 = refused.header("retry-after").unwrap().parse().unwrap();
+        assert_eq!((refused.status, refused.header("x-should-retry")), (429, Some("false")));
+        assert!((580..=600).contains(&after), "{after}");
+    }
+    let id = status(&gateway)["profiles"][0]["id"].as_str().unwrap().to_owned();
+    let line = format!("POST /api/v1/profiles/{id}/clear");
+    assert_eq!(gateway.ask(ADMIN, &line, "").json()["profiles"], json!([id]));
+    assert_eq!(asked().status, 200);
 }
 
 #[test]

@@ -92,7 +92,7 @@ fn no_command_is_left_out() {
 
 /// A polpo.json with keys of every kind: written down, of the environment, of a file, stored, and
 /// those of a login.
-fn configuration(server: &Server, tap: &Tap) -> Value {
+pub(super) fn configuration(server: &Server, tap: &Tap) -> Value {
     let oauth = json!({
         "clientId": "polpo-simulator",
         "authorizeUrl": format!("{}/oauth/authorize", server.base_url()),
@@ -122,12 +122,12 @@ fn configuration(server: &Server, tap: &Tap) -> Value {
     })
 }
 
-fn accounts() -> Value {
+pub(super) fn accounts() -> Value {
     let names = ["config", "environment", "file", "stored", "typed"];
     names.iter().map(|name| json!({"name": name, "apiKey": marked(name)})).collect()
 }
 
-fn prepared() -> (World, Server, Tap) {
+pub(super) fn prepared() -> (World, Server, Tap) {
     let world = World::new();
     let server = Server::start(&world, &scenario(json!({"accounts": accounts()})));
     let tap = Tap::before(server.address());

@@ -62,7 +62,7 @@ fn secrets_in_a_damaged_profile_file_are_not_seen() {
     let server_world = World::new();
     let server = Server::start(&server_world, &scenario(json!({})));
     let tap = Tap::before(server.address());
-    tap.quote();
+    tap.quote(401);
     for profiles in [
         good[..good.len() - 3].to_owned(),
         format!("{good}{secret}"),
@@ -96,7 +96,7 @@ fn secrets_that_servers_quote_are_not_seen() {
     let server_world = World::new();
     let server = Server::start(&server_world, &scenario(json!({})));
     let tap = Tap::before(server.address());
-    tap.quote();
+    tap.quote(401);
     let (access, refresh) = (marked("access"), marked("refresh"));
     // One whose token is over, one whose token is not, and a key.
     let later = 4_000_000_000_000;

@@ -4,7 +4,7 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::thread;
 
 use serde_json::{Value, json};
@@ -24,7 +24,8 @@ pub(super) struct Tap {
 #[derive(Default)]
 struct State {
     secrets: Mutex<Vec<String>>,
-    quotes: AtomicBool,
+    /// The status of refusals; 0 as long as nothing is refused.
+    quotes: AtomicU16,
 }
 
 impl Tap {
@@ -49,8 +50,8 @@ impl Tap {
     }
 
     /// From now on whatever is asked is refused, and the secrets in it are quoted.
-    pub(super) fn quote(&self) {
-        self.state.quotes.store(true, Ordering::SeqCst);
+    pub(super) fn quote(&self, status: u16) {
+        self.state.quotes.store(status, Ordering::SeqCst);
     }
 
     /// Every secret that has passed.
@@ -65,8 +66,9 @@ impl State {
         let secrets = [in_head(&head), in_body(&body)].concat();
         let path = head.split(' ').nth(1).unwrap_or_default();
         self.secrets.lock().unwrap().extend(secrets.clone());
-        if self.quotes.load(Ordering::SeqCst) {
-            return client.write_all(refusal(path, &secrets.join(" ")).as_bytes());
+        let status = self.quotes.load(Ordering::SeqCst);
+        if status > 0 {
+            return client.write_all(refusal(path, status, &secrets.join(" ")).as_bytes());
         }
         let mut server = TcpStream::connect(server)?;
         server.write_all(head.as_bytes())?;
@@ -112,17 +114,18 @@ fn in_body(body: &[u8]) -> Vec<String> {
 }
 
 /// In the form of the endpoint that is asked.
-fn refusal(path: &str, words: &str) -> String {
+fn refusal(path: &str, status: u16, words: &str) -> String {
     let words = format!("What is {words}?");
     let error = if path.contains("/oauth/token") {
         json!({"error": "invalid_grant", "error_description": words})
     } else {
-        let error = json!({"type": "authentication_error", "message": words});
+        let kind = if status == 401 { "authentication_error" } else { "invalid_request_error" };
+        let error = json!({"type": kind, "message": words});
         json!({"type": "error", "error": error, "request_id": "req_1"})
     };
     let (error, kind) = (error.to_string(), "content-type: application/json");
     let length = error.len();
     format!(
-        "HTTP/1.1 401 No\r\n{kind}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{error}"
+        "HTTP/1.1 {status} No\r\n{kind}\r\ncontent-length: {length}\r\nconnection: close\r\n\r\n{error}"
     )
 }

@@ -11,7 +11,7 @@ use http::{HeaderMap, Method};
 use polpo_policy::price::Nanodollars;
 use polpo_simulator::{Books, InMemory, Scenario, Simulator};
 use polpo_store::journal::BookedCall;
-use polpo_upstream::transport::{Call, Transport};
+use polpo_upstream::transport::{Call, SILENCE, Transport};
 use serde_json::{Value, json};
 use tokio::time::sleep;
 
@@ -133,7 +133,7 @@ fn unserved(rows: &[BookedCall]) -> Vec<(&str, i64, &str, &str)> {
 
 async fn control(wire: &dyn Transport, path: &str, body: String) {
     let (path, body, headers) = (path.to_owned(), Bytes::from(body), HeaderMap::new());
-    let call = Call { method: Method::PUT, path, headers, body };
+    let call = Call { method: Method::PUT, path, headers, body, silence: SILENCE };
     assert_eq!(wire.send(call).await.unwrap().status, 204);
 }
 

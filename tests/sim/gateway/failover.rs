@@ -17,7 +17,7 @@ use crate::world::{SONNET, price_of};
 
 /// What a failed call costs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Cost {
+pub(super) enum Cost {
     Nothing,
     /// What upstream had told of.
     Told,
@@ -25,10 +25,10 @@ enum Cost {
     Most,
 }
 
-type Case = (&'static str, Canned, &'static str, Cost);
+pub(super) type Case = (&'static str, Canned, &'static str, Cost);
 
 /// What can be wrong with any answer before it begins.
-fn refusals() -> Vec<Case> {
+pub(super) fn refusals() -> Vec<Case> {
     use Cost::{Most, Nothing};
     use TransportError::{Broken, Connect, Idle, Invalid};
     let (credit, spent) = ("Your credit balance is too low to access it", "spent");

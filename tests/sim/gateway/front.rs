@@ -50,8 +50,13 @@ impl Front {
 
     /// A gateway that asks these providers.
     pub(crate) async fn of(world: World, providers: &[&str]) -> Self {
-        let (ledger, writer) = ledger(true);
         let limits = Limits { requests_per_minute: 1_000_000, ..Limits::default() };
+        Self::limited(world, providers, limits).await
+    }
+
+    /// A gateway whose clients all have one key of these limits.
+    pub(crate) async fn limited(world: World, providers: &[&str], limits: Limits) -> Self {
+        let (ledger, writer) = ledger(true);
         let anyone = ClientKey { name: "local".into(), limits, models: None, expires: None };
         let nowhere = tempfile::tempdir().unwrap();
         let file = KeyFile::new(nowhere.path());
@@ -103,8 +108,16 @@ impl Front {
     }
 
     /// Ends the gateway, and tells what it has booked: nothing may be left under way, and all who
-    /// count what was spent must agree.
+    /// count what was spent must agree. Every call was one for a message.
     pub(crate) async fn close(self) -> Vec<BookedCall> {
+        let metrics = self.world.metrics.clone();
+        let rows = self.end().await;
+        assert_eq!(crate::world::metric(&metrics, "calls_total", &[]), rows.len() as f64);
+        rows
+    }
+
+    /// The same; calls that cost nothing in any case are not booked.
+    pub(crate) async fn end(self) -> Vec<BookedCall> {
         let Self { world, site, app, writer } = self;
         pass(1).await;
         let snapshot = world.observe().await;
@@ -113,16 +126,17 @@ impl Front {
         assert_eq!(site.drain.drain(Duration::ZERO).await, 0, "requests under way");
         assert_eq!(site.memory.available_permits(), MEMORY, "a body is held");
         let money = site.keys.money(&"local".into(), world.clock.now());
+        let batches = world.journal().unsettled_batches(true).await.unwrap();
+        let held: Nanodollars = batches.iter().map(|batch| batch.reserved).sum();
         drop((site, app));
         writer.write(world.diary()).await; // Ends with the last that holds a ledger.
         let rows = world.diary().booked();
         let cost: Nanodollars = rows.iter().map(|row| row.cost).sum();
-        assert_eq!((money.spent_total, money.reserved), (cost, Nanodollars(0)), "of the key");
+        assert_eq!((money.spent_total, money.reserved), (cost, held), "of the key");
         for name in ["cost_usd_total", "profile_cost_usd_total"] {
             let counted = (world.metric(name, &[]) * 1e9).round() as i64;
             assert_eq!(Nanodollars(counted), cost, "{name}");
         }
-        assert_eq!(world.metric("calls_total", &[]), rows.len() as f64);
         let outputs: u64 = rows.iter().map(|row| row.usage.output).sum();
         assert_eq!(world.metric("tokens_total", &[("type", "output")]), outputs as f64);
         let inputs: u64 = rows.iter().map(|row| row.usage.input).sum();
@@ -134,6 +148,7 @@ impl Front {
 /// A request of a client.
 #[derive(Clone)]
 pub(crate) struct Ask {
+    path: &'static str,
     body: String,
     headers: Vec<(&'static str, String)>,
 }
@@ -149,6 +164,21 @@ impl Ask {
         Self::of(SONNET, prompt, false)
     }
 
+    /// One for the number of tokens.
+    pub(crate) fn count() -> Self {
+        let messages = json!([{"role": "user", "content": "hi"}]);
+        let body = json!({"model": SONNET, "messages": messages}).to_string();
+        Self { path: "/v1/messages/count_tokens", ..Self::raw(&body) }
+    }
+
+    /// One for a message batch.
+    pub(crate) fn batch() -> Self {
+        let messages = json!([{"role": "user", "content": "hi"}]);
+        let params = json!({"model": SONNET, "max_tokens": MAX_TOKENS, "messages": messages});
+        let body = json!({"requests": [{"custom_id": "a", "params": params}]}).to_string();
+        Self { path: "/v1/messages/batches", ..Self::raw(&body) }
+    }
+
     fn of(model: &str, prompt: &str, is_stream: bool) -> Self {
         let body = json!({
             "model": model, "max_tokens": MAX_TOKENS, "stream": is_stream,
@@ -157,11 +187,11 @@ impl Ask {
         Self::raw(&body.to_string())
     }
 
-    /// One with this body.
+    /// One for a message with this body.
     pub(crate) fn raw(body: &str) -> Self {
         let headers = [("x-api-key", "sk-of-the-client"), ("anthropic-version", "2023-06-01")];
         let headers = headers.map(|(name, value)| (name, value.to_owned())).to_vec();
-        Self { body: body.to_owned(), headers }
+        Self { path: "/v1/messages?beta=true", body: body.to_owned(), headers }
     }
 
     /// Gives it a header.
@@ -170,8 +200,13 @@ impl Ask {
         self
     }
 
+    /// Its body.
+    pub(crate) fn body(&self) -> &str {
+        &self.body
+    }
+
     fn request(&self) -> TestRequest {
-        let request = TestRequest::post().uri("/v1/messages?beta=true");
+        let request = TestRequest::post().uri(self.path);
         let request = self
             .headers
             .iter()

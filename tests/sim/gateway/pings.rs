@@ -95,12 +95,27 @@ fn where_upstream_pings_nobody_else_need() {
 }
 
 #[test]
-fn an_answer_in_one_piece_is_waited_for_in_silence() {
+fn an_answer_in_one_piece_is_waited_for_in_silence_for_an_hour() {
+    for timeout in ["600", "3600"] {
+        simulate(async || {
+            let front = Front::new(&["a", "b"]).await;
+            front.world.script.on("a", [says_whole("fine").after(3590)]);
+            let ask = Ask::whole("hi").with("x-stainless-timeout", timeout);
+            let heard = front.hear(&ask).await;
+            assert_eq!((heard.status, heard.text()), (200, says_whole("fine").said(SONNET)));
+            assert_eq!(front.close().await.len(), 1, "it is asked for once");
+        });
+    }
+}
+
+#[test]
+fn a_stream_that_is_silent_for_ten_minutes_comes_from_another_profile() {
     simulate(async || {
-        let front = Front::new(&["a"]).await;
-        front.world.script.on("a", [says_whole("fine").after(500)]);
-        let heard = front.hear(&Ask::whole("hi")).await;
-        assert_eq!(heard.text(), says_whole("fine").said(SONNET));
+        let front = Front::new(&["a", "b"]).await;
+        front.world.script.on("a", [says("late").after(601)]);
+        let heard = front.hear(&Ask::stream("hi")).await;
+        assert_eq!(heard.text().replace(PING, ""), says("fine").said(SONNET));
+        assert_eq!(front.world.trace()[1], (600_000, "b".to_owned()));
         front.close().await;
     });
 }

@@ -109,19 +109,32 @@ const SECRET_CHARS: usize = 40;
 
 /// A message without what may be a credential that upstream, or a proxy, quotes back at us.
 pub(crate) fn redacted(message: &str) -> String {
-    let in_key = |c: char| c.is_ascii_alphanumeric() || "+/=_-".contains(c);
     let mut text = String::with_capacity(message.len());
     let mut rest = message;
     while let Some(start) = rest.find(in_key) {
         let end = rest[start..].find(|c| !in_key(c)).map_or(rest.len(), |length| start + length);
         let word = &rest[start..end];
         text.push_str(&rest[..start]);
-        let is_secret = word.starts_with("sk-") || word.len() >= SECRET_CHARS;
-        text.push_str(if is_secret { "[REDACTED]" } else { word });
+        text.push_str(if is_secret(word) { "[REDACTED]" } else { word });
         rest = &rest[end..];
     }
     text.push_str(rest);
     text
+}
+
+/// Whether a body has what may be a credential. Links have words as long, with slashes.
+#[must_use]
+pub fn quotes_credential(body: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(body);
+    text.split(|c| !in_key(c)).any(|word| is_secret(word) && !word.contains('/'))
+}
+
+fn in_key(c: char) -> bool {
+    c.is_ascii_alphanumeric() || "+/=_-".contains(c)
+}
+
+fn is_secret(word: &str) -> bool {
+    word.starts_with("sk-") || word.len() >= SECRET_CHARS
 }
 
 /// The types that the API's own clients know.
@@ -246,6 +259,17 @@ mod tests {
         let told = "Incorrect API key: [REDACTED], [REDACTED]; request req_011CSim, é";
         assert_eq!(problem(401, &body).message, told);
         assert!(!problem(502, "<p>sk-ant-marked").message.contains("marked"));
+    }
+
+    #[test]
+    fn a_body_that_quotes_a_credential_is_told_from_one_with_ids_and_links() {
+        let key = "a".repeat(SECRET_CHARS);
+        for quoting in ["key sk-ant-api03-x!", &format!("{{\"message\": \"{key}\"}}")] {
+            assert!(quotes_credential(quoting.as_bytes()), "{quoting}");
+        }
+        let plain = "toolu_01A09q90qw90lq917835lq9, req_011CSim, see \
+            https://docs.claude.com/en/docs/build-with-claude/extended-thinking";
+        assert!(!quotes_credential(plain.as_bytes()));
     }
 
     #[test]
