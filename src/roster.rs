@@ -1,5 +1,6 @@
 //! Which profiles there are: the keys of polpo.json and of the environment, and what is stored.
 
+mod mark;
 mod supplied;
 mod supply;
 mod watch;
@@ -15,6 +16,7 @@ use polpo_upstream::oauth::OAuthSettings;
 use crate::config::{Config, Env, Found, FoundSecret, Secret, resolve_credentials};
 use crate::exit::Stop;
 
+pub use mark::Mark;
 pub use supplied::Supplied;
 pub use supply::{Connect, Supply, over_http};
 pub use watch::Watch;

@@ -133,7 +133,7 @@ fn simulated(config: &Config, named: Option<&Path>, state: &StateDir) -> Result<
 
 /// Every profile there is, as any model may be chosen.
 fn real(config: &Config, agent: &AgentConfig, state: &StateDir) -> Result<Supplied, Stop> {
-    let supplied = Supplied::real(config, state.profiles())?;
+    let supplied = Supplied::real(config, state.profiles(), None)?;
     let provider = &agent.model.provider;
     if supplied.outlets.iter().any(|outlet| outlet.provider == *provider) {
         Ok(supplied)

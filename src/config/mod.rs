@@ -51,7 +51,7 @@ pub use gateway::{GatewayConfig, KeyConfig};
 pub(crate) use gateway::{budget, expiry};
 pub use load::{Accounts, load};
 pub(crate) use nearest::{nearest, shown_key};
-pub(crate) use providers::usable_key;
+pub(crate) use providers::{is_built_in, usable_key};
 pub use schema::json_schema;
 pub use secret::Secret;
 pub use show::show;

@@ -28,6 +28,11 @@ pub(super) fn built_in_url(provider: &str) -> Option<&'static str> {
     }
 }
 
+/// Whether this is where a provider that we know is reached.
+pub(crate) fn is_built_in(url: &str) -> bool {
+    ["anthropic", "poe"].into_iter().any(|provider| built_in_url(provider) == Some(url))
+}
+
 /// Checks every provider. Relative `file:` paths start at `directory`.
 pub(super) fn providers(
     entries: BTreeMap<String, ProviderEntry>,

@@ -20,6 +20,7 @@ mod page;
 mod patience;
 mod routes;
 mod session;
+mod stall;
 
 use std::io;
 use std::net::TcpListener;
@@ -44,9 +45,11 @@ use tokio::sync::Semaphore;
 use crate::config::Allowlist;
 use crate::control::Handles;
 use crate::keys::{ClientKey, ClientKeys};
+use crate::roster::Mark;
 
 pub use body::memory;
 pub use drain::Drain;
+pub use stall::LONGEST_STALL;
 
 /// What all requests share.
 pub struct Site {
@@ -80,6 +83,8 @@ pub struct Site {
     pub scheduler: Recipient<Observe>,
     /// Who tells of them and tends them.
     pub control: Handles,
+    /// What it marks its calls with.
+    pub mark: Mark,
     /// Whether only this machine can reach it.
     pub is_local: bool,
 }
@@ -94,11 +99,17 @@ const KEEP_ALIVE: Duration = Duration::from_secs(120);
 /// How long a stop waits for what is still being sent.
 const SHUTDOWN_SECONDS: u64 = 5;
 
-/// A server of the gateway on a bound listener. It leaves signals to the caller.
+/// A server of the gateway on a bound listener, which cuts off whoever has no room for its answer for
+/// `longest_stall`. It leaves signals to the caller.
 ///
 /// # Errors
 /// When the listener cannot be used.
-pub fn server(listener: TcpListener, site: Data<Site>) -> io::Result<Server> {
+pub fn server(
+    listener: TcpListener,
+    site: Data<Site>,
+    longest_stall: Duration,
+) -> io::Result<Server> {
+    stall::limit(&listener, longest_stall)?;
     let app = move || App::new().app_data(site.clone()).configure(endpoints);
     let server = HttpServer::new(app)
         .keep_alive(KEEP_ALIVE)

@@ -10,7 +10,7 @@ use polpo_simulator::{InMemory, Simulator};
 use polpo_store::profiles::ProfileFile;
 use polpo_upstream::credential::Credential;
 
-use super::{Roster, Supply, Watch, over_http};
+use super::{Mark, Roster, Supply, Watch, over_http};
 use crate::config::{Config, Secret, process_env, profile_id};
 use crate::exit::Stop;
 use crate::wiring::Outlet;
@@ -30,17 +30,18 @@ pub struct Supplied {
 }
 
 impl Supplied {
-    /// The profiles of the real world. What is odd about them is logged.
+    /// The profiles of the real world, whose calls are marked if they are a gateway's. What is odd about
+    /// them is logged.
     ///
     /// # Errors
     /// When the profile file cannot be read, or a credential or a variable is no good.
-    pub fn real(config: &Config, file: ProfileFile) -> Result<Self, Stop> {
+    pub fn real(config: &Config, file: ProfileFile, mark: Option<Mark>) -> Result<Self, Stop> {
         let clock = Clock::wall();
         let stamp = file.stamp();
         let roster = Roster::find(config, &file, &process_env, clock.now())?;
         roster.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         let vault = Vault::new(file.clone(), clock.clone());
-        let mut supply = Supply::new(vault.clone(), over_http());
+        let mut supply = Supply::new(vault.clone(), over_http(), mark);
         let outlets = supply.outlets(&roster)?;
         let watch = Watch {
             config: config.clone(),

@@ -11,7 +11,7 @@ use polpo_upstream::http::HttpTransport;
 use polpo_upstream::oauth::{OAuthClient, OAuthSettings, split_url};
 use polpo_upstream::transport::Transport;
 
-use super::{Means, Member, Roster};
+use super::{Mark, Means, Member, Roster};
 use crate::exit::Stop;
 use crate::wiring::Outlet;
 
@@ -22,6 +22,8 @@ pub type Connect = Arc<dyn Fn(&str) -> Result<Arc<dyn Transport>, Stop> + Send +
 pub struct Supply {
     vault: Vault,
     connect: Connect,
+    /// What calls are marked with.
+    mark: Option<Mark>,
     /// The ways to the login servers, by origin.
     logins: BTreeMap<String, Arc<dyn Transport>>,
 }
@@ -33,10 +35,10 @@ pub fn over_http() -> Connect {
 }
 
 impl Supply {
-    /// Outlets whose tokens are in `vault`.
+    /// Outlets whose tokens are in `vault`, and whose calls are marked if they are a gateway's.
     #[must_use]
-    pub const fn new(vault: Vault, connect: Connect) -> Self {
-        Self { vault, connect, logins: BTreeMap::new() }
+    pub const fn new(vault: Vault, connect: Connect, mark: Option<Mark>) -> Self {
+        Self { vault, connect, mark, logins: BTreeMap::new() }
     }
 
     /// Every profile of the roster.
@@ -57,11 +59,15 @@ impl Supply {
                 return Err(Stop::usage(format!("profile {} is not stored", member.id)));
             }
         };
+        let way = (self.connect)(&member.base_url)?;
         Ok(Outlet {
             id: member.id.clone(),
             provider: member.provider.clone(),
             signing,
-            transport: (self.connect)(&member.base_url)?,
+            transport: match &self.mark {
+                Some(mark) => mark.on(&member.base_url, way),
+                None => way,
+            },
             slots: member.slots,
             health: roster.health.get(&member.id).cloned().unwrap_or_default(),
         })

@@ -168,7 +168,7 @@ pub(super) fn supplied(plan: &Plan, state: &StateDir) -> Result<Supplied, Stop> 
         providers.dedup();
         return Supplied::simulated(simulator, providers, state.profiles());
     }
-    let supplied = Supplied::real(&plan.config, state.profiles())?;
+    let supplied = Supplied::real(&plan.config, state.profiles(), None)?;
     let has = |provider: &ProviderId| supplied.outlets.iter().any(|it| it.provider == *provider);
     if let Some(spec) = plan.scan.models.keys().find(|spec| !has(&spec.provider)) {
         return Err(no_credential(spec));

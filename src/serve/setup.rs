@@ -22,7 +22,7 @@ use crate::control::{self, Handles};
 use crate::exit::Stop;
 use crate::http::gateway::{self, Data, Drain, Server, Site};
 use crate::keys::{self, ClientKey};
-use crate::roster::{Supplied, Watch};
+use crate::roster::{Mark, Supplied, Watch};
 use crate::run::open_journal;
 use crate::state::StateDir;
 use crate::wiring::{self, Actors, Shared};
@@ -61,9 +61,10 @@ pub(super) async fn open(global: &Global, args: &ServeArgs) -> Result<Setup, Sto
     let config = find(global, accounts)?;
     let state = StateDir::open(global.state_dir.as_deref(), is_simulated, &process_env)?;
     let (listener, address) = listen(args.bind.unwrap_or(config.gateway.bind))?;
+    let mark = Mark::default();
     let supplied = match &args.simulate {
         Some(scenario) => simulated(scenario.as_deref(), &state)?,
-        None => real(&config, &state, address)?,
+        None => real(&config, &state, (address, mark.clone()))?,
     };
     let journal = open_journal(&config, &state, is_simulated).await?;
     let Supplied { outlets, clock, file, vault, watch } = supplied;
@@ -100,9 +101,11 @@ pub(super) async fn open(global: &Global, args: &ServeArgs) -> Result<Setup, Sto
         metrics,
         scheduler: actors.observe.clone(),
         control: Handles::of(&actors.scheduler),
+        mark,
         is_local: address.ip().is_loopback(),
     });
-    let server = gateway::server(listener, site.clone()).map_err(Stop::usage)?;
+    let server = gateway::server(listener, site.clone(), gateway::LONGEST_STALL);
+    let server = server.map_err(Stop::usage)?;
     let control = control::serve(&state, Handles::of(&actors.scheduler));
     Ok(Setup { address, server, site, actors, journal, writer, vault, watch, keys, control })
 }
@@ -137,8 +140,12 @@ fn simulated(named: Option<&Path>, state: &StateDir) -> Result<Supplied, Stop> {
 }
 
 /// Every profile there is.
-fn real(config: &Config, state: &StateDir, address: SocketAddr) -> Result<Supplied, Stop> {
-    let supplied = Supplied::real(config, state.profiles())?;
+fn real(
+    config: &Config,
+    state: &StateDir,
+    (address, mark): (SocketAddr, Mark),
+) -> Result<Supplied, Stop> {
+    let supplied = Supplied::real(config, state.profiles(), Some(mark))?;
     let members = supplied.watch.iter().flat_map(|watch| &watch.roster.members);
     for member in members {
         if is_own(&member.base_url, address) {

@@ -1,4 +1,8 @@
 //! The key file `gateway-keys.json`: client keys of the gateway, of each no more than its hash.
+//!
+//! Keys that are revoked or have ended stay in it: whoever shows one is told which it is, a copy of a
+//! revoked one is revoked, too, and a gateway that had keys is not opened by the end of the last. They
+//! are made by hand and take three hundred bytes each, so nothing removes them.
 
 mod document;
 mod error;

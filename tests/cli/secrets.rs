@@ -2,7 +2,7 @@
 
 mod commands;
 mod errors;
-mod gateway;
+mod serve;
 mod tap;
 
 use std::process::Command;

@@ -1,10 +1,8 @@
 //! `polpo simulate` in a process of its own, and scenarios for it.
 
 use std::fmt::Write as _;
-use std::fs::File;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
-use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
@@ -68,18 +66,7 @@ impl Server {
 
     /// Runs a process that says first where it serves.
     pub(crate) fn spawn(mut command: Command) -> Self {
-        command.stderr(Stdio::inherit());
-        Self::of(command)
-    }
-
-    /// The same with its stderr in a file.
-    pub(crate) fn logged(mut command: Command, log: &Path) -> Self {
-        command.stderr(File::create(log).unwrap());
-        Self::of(command)
-    }
-
-    fn of(mut command: Command) -> Self {
-        let command = command.stdin(Stdio::null()).stdout(Stdio::piped());
+        let command = command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::inherit());
         let mut child = command.spawn().unwrap();
         let mut said = BufReader::new(child.stdout.take().unwrap());
         let mut first = String::new();

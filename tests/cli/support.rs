@@ -142,6 +142,13 @@ impl Process {
         Self::of(command)
     }
 
+    /// With what it says in two files, to be read while it runs.
+    pub(crate) fn filed(mut command: Command, stdout: &Path, stderr: &Path) -> Self {
+        let [stdout, stderr] = [stdout, stderr].map(|path| std::fs::File::create(path).unwrap());
+        command.stdin(Stdio::null()).stdout(stdout).stderr(stderr);
+        Self::of(command)
+    }
+
     fn of(mut command: Command) -> Self {
         let mut child = command.spawn().unwrap();
         let output = vec![drain(child.stdout.take()), drain(child.stderr.take())];

@@ -9,7 +9,7 @@ use crate::gateway::Gateway;
 use crate::upstream::PATIENCE;
 
 /// The first lines of every request.
-pub(crate) const HEAD: &str = "POST /v1/messages HTTP/1.1\r\nhost: gateway\r\nx-api-key: any\r\n\
+pub(crate) const HEAD: &str = "POST /v1/messages HTTP/1.1\r\nhost: gateway\r\nx-api-key: key-of-the-client\r\n\
     anthropic-version: 2023-06-01\r\ncontent-type: application/json\r\n";
 
 /// The body of a request.

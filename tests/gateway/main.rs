@@ -3,6 +3,8 @@
 #[cfg(test)]
 mod body;
 #[cfg(test)]
+mod circle;
+#[cfg(test)]
 mod client;
 #[cfg(test)]
 mod connection;

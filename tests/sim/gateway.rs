@@ -1,4 +1,5 @@
-//! The gateway in virtual time: the whole app over a small world, without a socket.
+//! The gateway in virtual time: the whole app over a small world, without a socket, but for
+//! clients that stall.
 
 mod books;
 mod budgets;
@@ -11,8 +12,10 @@ mod given;
 mod hangup;
 mod headers;
 mod incidents;
+mod log;
 mod patience;
 mod pings;
 mod refusals;
 mod routes;
 mod socket;
+mod stalled;

@@ -48,7 +48,7 @@ impl Place {
             Watch { config, env: no_env, file, clock, supply, roster, stamp, complaint: None }
         };
         let roster = Roster::find(&config, &file, &no_env, clock.now()).unwrap();
-        let mut supply = Supply::new(vault, connect);
+        let mut supply = Supply::new(vault, connect, None);
         let outlets = supply.outlets(&roster).unwrap();
         let watch = watch(config, clock.clone(), roster, supply);
         let place = (clock, file.clone());

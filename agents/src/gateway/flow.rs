@@ -100,6 +100,9 @@ impl Flow {
             return Err(fault);
         }
         self.is_committed = true;
+        if let Some((errand, _)) = &self.call {
+            errand.tally().streams();
+        }
         Ok(self)
     }
 
@@ -198,7 +201,7 @@ impl Flow {
         let tally = errand.tally().clone();
         end(errand, &self.meter, failure.label());
         if self.is_committed {
-            tally.close(failure.label(), 200); // It had begun well.
+            tally.close(failure.label(), self.fault.as_ref().map_or(200, |(it, _)| it.status));
         }
     }
 

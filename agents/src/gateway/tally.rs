@@ -16,6 +16,8 @@ pub struct Totals {
     pub outcome: Option<&'static str>,
     /// The status that the client got, if it got any.
     pub status: Option<u16>,
+    /// The status of the error that the client heard of later, as an event of a stream.
+    pub error: Option<u16>,
     /// Upstream's id of the last call that it answered.
     pub request_id: Option<String>,
     /// The model that was asked last, or that answered.
@@ -37,6 +39,9 @@ pub struct Totals {
     /// How long it took.
     pub took: Duration,
 }
+
+/// The status of a stream.
+const STREAMS: u16 = 200;
 
 /// What hears of the end of a request.
 type Close = Box<dyn FnOnce(Totals) + Send>;
@@ -86,6 +91,11 @@ impl Tally {
         edit(&mut self.state.lock().unwrap_or_else(PoisonError::into_inner).0)
     }
 
+    /// Says that the client gets a stream; what comes to that is told in events.
+    pub fn streams(&self) {
+        self.edit(|totals| totals.status = Some(STREAMS));
+    }
+
     /// Says how the request ended and with which status, and has it settled.
     pub fn close(&self, outcome: &'static str, status: u16) {
         self.expect(outcome, status);
@@ -94,7 +104,14 @@ impl Tally {
 
     /// Says how the request ends, and with which status, unless something better is found.
     pub(super) fn expect(&self, outcome: &'static str, status: u16) {
-        self.edit(|totals| (totals.outcome, totals.status) = (Some(outcome), Some(status)));
+        self.edit(|totals| {
+            totals.outcome = Some(outcome);
+            if totals.status == Some(STREAMS) {
+                totals.error = (status != STREAMS).then_some(status);
+            } else {
+                totals.status = Some(status);
+            }
+        });
     }
 
     fn settle(&self) {

@@ -1,4 +1,8 @@
 //! A minute's worth of something, refilled all the time. Integers, so that not one too many fits.
+//!
+//! What is used beyond that is a debt, which is paid off before anything more is let in, and is never
+//! forgiven: else whoever uses an hour's worth at once would have sixty times his limit. It is bounded
+//! by what the requests under way can use, and whoever is refused is told when it is paid off.
 
 use std::time::Duration;
 

@@ -127,6 +127,33 @@ fn a_budget_for_a_day_is_renewed_at_midnight_and_what_is_under_way_counts_when_i
 }
 
 #[test]
+fn a_request_that_costs_more_than_it_reserved_is_counted_in_full_and_nothing_is_let_in_after_it() {
+    let limits = Limits { cost_total: Some(cents(100)), ..Limits::default() };
+    let mut quota = fresh();
+    let [first, second] =
+        [60, 40].map(|cost| quota.admit(at(0.0), &limits, &costing(cost)).unwrap());
+    quota.settle(at(1.0), first, used(90)); // Two calls of it were lost.
+    let over = Money { spent_today: cents(90), spent_total: cents(90), reserved: cents(40) };
+    assert_eq!(quota.money(at(1.0)), over);
+    assert_eq!(quota.admit(at(1.0), &limits, &costing(0)).unwrap_err().kind(), "total");
+    quota.settle(at(2.0), second, used(5));
+    assert!(quota.admit(at(2.0), &limits, &costing(5)).is_ok(), "what is given back is there");
+}
+
+#[test]
+fn one_huge_answer_is_paid_off_at_the_usual_rate_and_who_waits_is_told_until_when() {
+    let limits = Limits { tokens_per_minute: Some(1_000), ..Limits::default() };
+    let of = |tokens| Demand { tokens, cost: None };
+    let mut quota = fresh();
+    let huge = quota.admit(at(0.0), &limits, &of(100)).unwrap();
+    quota.settle(at(0.0), huge, Used { tokens: 128_000, ..Used::default() });
+    let breach = quota.admit(at(0.0), &limits, &of(0)).unwrap_err();
+    let paid = 127.0 * 60.0;
+    assert_eq!(breach.retry_after(at(0.0)), Some(Duration::from_secs_f64(paid)));
+    assert!(quota.admit(at(paid), &limits, &of(0)).is_ok());
+}
+
+#[test]
 fn what_is_held_takes_a_request_and_money_but_no_place_until_it_is_released() {
     let limits = Limits {
         requests_per_minute: 3,

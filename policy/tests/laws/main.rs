@@ -7,6 +7,7 @@ mod answers;
 mod books;
 mod choice;
 mod cooldown;
+mod debt;
 mod decisions;
 mod driver;
 mod explained;

@@ -83,6 +83,7 @@ fn log(
         profile = totals.profile.as_ref().map(tracing::field::display),
         stream = said.is_stream,
         status = totals.status,
+        error = totals.error,
         outcome,
         calls = totals.calls,
         input = usage.input,

@@ -14,6 +14,7 @@ use super::fault::Fault;
 use super::{Site, access, id};
 use crate::config::Allowlist;
 use crate::keys::{ClientKey, Denied};
+use crate::roster::Mark;
 
 /// A request of a client that may come in.
 #[derive(Clone)]
@@ -75,6 +76,13 @@ impl Visit {
     /// # Errors
     /// When it may not come in.
     fn enter(site: &Data<Site>, request: &HttpRequest, request_id: &str) -> Result<Self, Fault> {
+        // Before its key is looked at: it has that of one of our own profiles, who would be taken for
+        // revoked.
+        let marks = request.headers().get_all(Mark::HEADER);
+        if site.mark.is_in(marks.map(HeaderValue::as_bytes)) {
+            tracing::warn!("a request of this gateway came back to it");
+            return Err(Fault::circle());
+        }
         let key = key(site, request.headers())?;
         if site.drain.is_draining() {
             return Err(Fault::ending());

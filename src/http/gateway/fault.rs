@@ -66,6 +66,13 @@ impl Fault {
         Self::lasting(404, "not_found_error", format!("model: {model}"))
     }
 
+    /// A request that this gateway itself has sent.
+    pub(super) fn circle() -> Self {
+        let message = "This gateway was asked by itself: the baseUrl of one of its providers leads back to \
+                       it. Its operator has to correct that in polpo.json, or unset ANTHROPIC_BASE_URL.";
+        Self::lasting(400, "invalid_request_error", message)
+    }
+
     /// A process that is about to end.
     pub(super) fn ending() -> Self {
         let message = "This gateway is about to end; another one may be there soon.";

@@ -63,6 +63,7 @@ async fn serve(
         match timeout_at(opens, &mut passing).await {
             Ok(passed) => passed,
             Err(_) => {
+                tally.streams();
                 let (visit, under_way) = (visit.clone(), visit.under_way.clone());
                 let name = model.clone();
                 let coming = async move { late(&visit, passing.await, &tally, &model).await };

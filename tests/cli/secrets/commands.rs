@@ -17,7 +17,8 @@ use crate::support::{Process, Ran, World, wait_for};
 /// The profile that is signed in.
 const LOGIN: &str = "sso:config@example.com";
 
-/// What is typed, in this order; `simulate` and `auth login` wait for something and stand below.
+/// What is typed, in this order; `auth login` and `serve` have parts of their own, and `simulate` is
+/// what all others ask.
 const COMMANDS: [&[&str]; 46] = [
     &["init"],
     &["completions", "bash"],
@@ -139,7 +140,7 @@ pub(super) fn prepared() -> (World, Server, Tap) {
 }
 
 /// Runs it as loudly as can be; to `auth add` a key is typed, and to `chat` a few lines.
-fn run(world: &World, arguments: &[&str], format: &str) -> Ran {
+pub(super) fn run(world: &World, arguments: &[&str], format: &str) -> Ran {
     let typed = if arguments[0] == "chat" {
         "Hello\n/model list\n/model status\n/status\n/cost\n".to_owned()
     } else {
@@ -153,7 +154,7 @@ fn run(world: &World, arguments: &[&str], format: &str) -> Ran {
 }
 
 /// Logs in, and lets the token be renewed.
-fn log_in(world: &World) -> Vec<Ran> {
+pub(super) fn log_in(world: &World) -> Vec<Ran> {
     let mut command = world.polpo(&["auth", "login", "sso", "-vv"]);
     command.env("MARKED", marked("environment"));
     let login = Login::start(command);

@@ -14,6 +14,7 @@ use actix_web::{App, HttpResponse};
 use polpo::control::Handles;
 use polpo::http::gateway::{Drain, Site, endpoints, memory};
 use polpo::keys::{ClientKey, ClientKeys, KeySet};
+use polpo::roster::Mark;
 use polpo_agents::ledger::{Writer, ledger};
 use polpo_policy::price::Nanodollars;
 use polpo_policy::quota::Limits;
@@ -77,6 +78,7 @@ impl Front {
             metrics: world.metrics.clone(),
             scheduler: world.actors.observe.clone(),
             control: Handles::of(&world.actors.scheduler),
+            mark: Mark::default(),
             is_local: true,
         });
         let service = init_service(App::new().app_data(site.clone()).configure(endpoints)).await;
@@ -203,6 +205,14 @@ impl Ask {
     /// Its body.
     pub(crate) fn body(&self) -> &str {
         &self.body
+    }
+
+    /// The request as it goes over a socket.
+    pub(crate) fn over_http(&self) -> String {
+        let headers = self.headers.iter().map(|(name, value)| format!("{name}: {value}\r\n"));
+        let (headers, length): (String, _) = (headers.collect(), self.body.len());
+        let head = format!("POST /v1/messages HTTP/1.1\r\nhost: gateway\r\n{headers}");
+        format!("{head}content-length: {length}\r\n\r\n{}", self.body)
     }
 
     fn request(&self) -> TestRequest {

@@ -1,7 +1,9 @@
 //! Who waits for a profile, and for how long.
 
+use polpo_upstream::error::TransportError;
+
 use super::front::{Ask, Front};
-use crate::reply::{limited, overloaded, refuses, says};
+use crate::reply::{limited, overloaded, refuses, says, unreachable};
 use crate::system::simulate;
 use crate::world::{SONNET, World};
 
@@ -95,4 +97,32 @@ fn a_gateway_without_a_credential_that_is_accepted_says_so_and_asks_nobody() {
         assert_eq!(seconds(&front), 0);
         front.close().await;
     });
+}
+
+#[test]
+fn a_client_without_patience_is_served_if_anyone_can_whatever_is_wrong_with_the_others() {
+    let own = [
+        limited(300),
+        refuses(402, "billing_error", "Payment required"),
+        refuses(401, "authentication_error", "invalid x-api-key"),
+        refuses(403, "permission_error", "model not for you"),
+    ];
+    let names = ["a", "b", "c", "d", "e", "f", "g", "h", "i", "j"];
+    for (what, failures, status) in [
+        ("theirs alone", own.iter().cycle().take(9).cloned().collect::<Vec<_>>(), 200),
+        ("theirs and three of the provider", [&own[..], &vec![overloaded(); 3]].concat(), 200),
+        ("four of the provider", vec![overloaded(); 4], 529),
+        ("four of the network", vec![unreachable(TransportError::Connect); 4], 500),
+    ] {
+        simulate(async || {
+            let front = Front::new(&names).await;
+            for (name, failure) in names.iter().zip(&failures) {
+                front.world.script.on(name, [failure.clone()]);
+            }
+            let heard = front.hear(&Ask::stream("hi").with("x-stainless-timeout", "5")).await;
+            assert_eq!((heard.status, seconds(&front)), (status, 0), "{what}");
+            let calls = failures.len() + usize::from(status == 200);
+            assert_eq!(front.close().await.len(), calls, "{what}");
+        });
+    }
 }

@@ -10,7 +10,7 @@ use bytes::Bytes;
 use futures_util::stream;
 use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue, StatusCode};
-use polpo::http::gateway::server;
+use polpo::http::gateway::{LONGEST_STALL, server};
 use polpo_upstream::transport::{Call, Reply, Sending, Transport};
 use tokio::runtime::Handle;
 use tokio::task::spawn_blocking;
@@ -62,7 +62,7 @@ fn a_client_that_waits_an_hour_for_an_answer_in_one_piece_gets_it() {
         let front = Front::over(World::with(Vec::new(), profiles, 1, Script::new()).await).await;
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
-        let server = server(listener, front.site.clone()).unwrap();
+        let server = server(listener, front.site.clone(), LONGEST_STALL).unwrap();
         let (handle, runtime) = (server.handle(), Handle::current());
         let (body, last) = (Ask::whole("hi").body().to_owned(), says_whole("fine").said(SONNET));
         // The clock of the pool stands while something blocks.

@@ -9,11 +9,16 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Error as _, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
+use super::problem::redacted;
+
 /// Fields of an object, at the most: the API has about thirty, and each is compared with the others.
 const MOST_FIELDS: usize = 256;
 
 /// How the message begins that says that a key is there twice.
 const TWICE: &str = "twice: ";
+
+/// What there should be.
+const EXPECTED: &str = "an object is expected";
 
 /// The fields of an object, each once.
 pub(super) struct Fields<'a>(Vec<(Cow<'a, str>, &'a RawValue)>);
@@ -33,7 +38,9 @@ impl<'a> Fields<'a> {
         serde_json::from_slice(json).map_err(|error| {
             let text = error.to_string();
             match text.strip_prefix(TWICE).and_then(|rest| rest.split(" at line ").next()) {
-                Some(key) => NoFields::Twice(key.to_owned()),
+                Some(key) => NoFields::Twice(redacted(key)),
+                // The library quotes what stands there instead, which may be a secret.
+                None if text.starts_with("invalid type") => NoFields::Json(EXPECTED.to_owned()),
                 None => NoFields::Json(text),
             }
         })
@@ -78,7 +85,7 @@ impl<'de: 'a, 'a> Deserialize<'de> for Fields<'a> {
             type Value = Fields<'de>;
 
             fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an object")
+                f.write_str(EXPECTED)
             }
 
             fn visit_map<M: MapAccess<'de>>(self, mut map: M) -> Result<Fields<'de>, M::Error> {

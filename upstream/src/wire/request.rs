@@ -259,10 +259,9 @@ mod tests {
         let deep = format!("{{\"model\":\"m\",\"x\":{}", "[".repeat(1_000_000));
         for (text, told) in [
             ("", "The request body is not valid JSON: EOF"),
-            (
-                "[1]",
-                "The request body is not valid JSON: invalid type: sequence, expected an object",
-            ),
+            ("[1]", "The request body is not valid JSON: an object is expected"),
+            ("\"sk-x\"", "The request body is not valid JSON: an object is expected"),
+            ("{\"sk-x\":1,\"sk-x\":2}", "[REDACTED]: the key is there twice"),
             ("{\"model\":\"a\"} x", "The request body is not valid JSON: trailing characters"),
             ("{\"a\":1,\"model\":\"a\",\"a\":2}", "a: the key is there twice"),
             ("{\"model\":\"a\",\"m\\u006fdel\":\"b\"}", "model: the key is there twice"),
