@@ -32,7 +32,17 @@ pub async fn serve(global: &Global, args: &ServeArgs) -> Result<Exit, Stop> {
     let setup = setup::open(global, args).await?;
     announce(&setup)?;
     let Setup {
-        server, site, keys, watch, actors, writer, journal, vault, control: _control, ..
+        server,
+        site,
+        keys,
+        watch,
+        actors,
+        writer,
+        journal,
+        vault,
+        control: _control,
+        place: _place,
+        ..
     } = setup;
     let keeping = futures_util::future::join(wiring::watching(watch, actors.clone()), keys.keep());
     #[expect(clippy::disallowed_methods, reason = "it is waited for below")]

@@ -5,6 +5,7 @@ use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
 use futures_util::Stream;
+use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 use polpo_policy::failure::Failure;
 use polpo_policy::limits::{Hints, Timestamp};
@@ -69,15 +70,13 @@ impl Relay {
     /// as it comes if `is_heard`.
     #[must_use]
     pub fn new(reply: Reply, hints: Hints, lease: Lease, is_heard: bool) -> Self {
-        let kind = reply.headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
-        let is_stream = kind.is_some_and(|kind| kind.contains("event-stream"));
         Self {
-            body: reply.body,
-            shape: if is_stream {
+            shape: if is_stream(&reply.headers) {
                 Shape::Events(Decoder::default())
             } else {
                 Shape::Whole(Vec::new())
             },
+            body: reply.body,
             meter: Meter::default(),
             assembler: Assembler::default(),
             deltas: is_heard.then(Vec::new),
@@ -178,6 +177,12 @@ impl Relay {
             })),
         }
     }
+}
+
+/// Whether an answer comes as events; the names of media types have no case.
+pub(crate) fn is_stream(headers: &HeaderMap) -> bool {
+    let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
+    kind.is_some_and(|kind| kind.to_ascii_lowercase().contains("event-stream"))
 }
 
 /// What a call used of the limits; cache reads are not counted.

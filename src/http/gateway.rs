@@ -24,7 +24,9 @@ mod stall;
 
 use std::io;
 use std::net::TcpListener;
+use std::num::NonZero;
 use std::sync::Arc;
+use std::thread::available_parallelism;
 use std::time::Duration;
 
 use actix::Recipient;
@@ -99,19 +101,25 @@ const KEEP_ALIVE: Duration = Duration::from_secs(120);
 /// How long a stop waits for what is still being sent.
 const SHUTDOWN_SECONDS: u64 = 5;
 
-/// A server of the gateway on a bound listener, which cuts off whoever has no room for its answer for
-/// `longest_stall`. It leaves signals to the caller.
+/// A server of the gateway on a bound listener, for so many clients at once: more wait to be let in,
+/// so that the connections upstream find a descriptor. It cuts off whoever has no room for its answer
+/// for `longest_stall`, and leaves signals to the caller.
 ///
 /// # Errors
 /// When the listener cannot be used.
 pub fn server(
     listener: TcpListener,
     site: Data<Site>,
+    at_once: u32,
     longest_stall: Duration,
 ) -> io::Result<Server> {
     stall::limit(&listener, longest_stall)?;
     let app = move || App::new().app_data(site.clone()).configure(endpoints);
+    let workers = available_parallelism().map_or(1, NonZero::get);
+    let each = usize::try_from(at_once).unwrap_or(usize::MAX).div_ceil(workers);
     let server = HttpServer::new(app)
+        .workers(workers)
+        .max_connections(each)
         .keep_alive(KEEP_ALIVE)
         .client_request_timeout(HEAD_TIMEOUT)
         // Half-closed connections would hide that a client has hung up.

@@ -1,9 +1,12 @@
 //! What a gateway is made of: configuration, keys, profiles, journal, actors, server.
 
 use std::collections::BTreeSet;
+use std::fs::{File, TryLockError};
 use std::net::{SocketAddr, TcpListener};
+use std::num::NonZero;
 use std::path::Path;
 use std::sync::Arc;
+use std::thread::available_parallelism;
 
 use polpo_agents::ledger::{self, Writer};
 use polpo_agents::token::Vault;
@@ -30,9 +33,14 @@ use crate::wiring::{self, Actors, Shared};
 /// More requests at once than any pool has limits for.
 const MOST_AT_ONCE: u64 = 100_000;
 
-/// The descriptors that a process needs besides those of its requests: journal, logs, runtimes, and
-/// some air.
+/// Fewer than a program with a thousand agents opens.
+const FEW_AT_ONCE: u64 = 1_000;
+
+/// The descriptors that a process needs besides those of its requests: journal, logs, and some air.
 const OWN_DESCRIPTORS: u64 = 64;
+
+/// Those of the runtimes of each core.
+const DESCRIPTORS_A_CORE: u64 = 4;
 
 /// What a gateway is made of.
 pub(super) struct Setup {
@@ -49,6 +57,8 @@ pub(super) struct Setup {
     pub(super) keys: keys::Watch,
     /// Answers operators for as long as the gateway runs.
     pub(super) control: Option<control::Guard>,
+    /// Tells other gateways over the state directory of this one.
+    pub(super) place: Option<File>,
 }
 
 /// Reads and starts everything.
@@ -60,6 +70,7 @@ pub(super) async fn open(global: &Global, args: &ServeArgs) -> Result<Setup, Sto
     let accounts = if is_simulated { Accounts::Simulated } else { Accounts::Real };
     let config = find(global, accounts)?;
     let state = StateDir::open(global.state_dir.as_deref(), is_simulated, &process_env)?;
+    let place = place(&state);
     let (listener, address) = listen(args.bind.unwrap_or(config.gateway.bind))?;
     let mark = Mark::default();
     let supplied = match &args.simulate {
@@ -83,7 +94,8 @@ pub(super) async fn open(global: &Global, args: &ServeArgs) -> Result<Setup, Sto
         seed: fastrand::u64(..),
         profiles: file,
     };
-    let actors = wiring::start(&config, outlets, shared, at_once());
+    let at_once = at_once();
+    let actors = wiring::start(&config, outlets, shared, at_once);
     let (ledger, writer) = ledger::ledger(is_simulated);
     let site = Data::new(Site {
         gateway: actors.gateway(ledger.clone()),
@@ -104,10 +116,23 @@ pub(super) async fn open(global: &Global, args: &ServeArgs) -> Result<Setup, Sto
         mark,
         is_local: address.ip().is_loopback(),
     });
-    let server = gateway::server(listener, site.clone(), gateway::LONGEST_STALL);
+    let server = gateway::server(listener, site.clone(), at_once, gateway::LONGEST_STALL);
     let server = server.map_err(Stop::usage)?;
     let control = control::serve(&state, Handles::of(&actors.scheduler));
-    Ok(Setup { address, server, site, actors, journal, writer, vault, watch, keys, control })
+    Ok(Setup { address, server, site, actors, journal, writer, vault, watch, keys, control, place })
+}
+
+/// The place of the only gateway over a state directory. What another one spends is known here only
+/// after the next start.
+fn place(state: &StateDir) -> Option<File> {
+    let file = File::create(state.file("gateway.lock")).ok()?;
+    if let Err(TryLockError::WouldBlock) = file.try_lock() {
+        tracing::warn!(
+            "another gateway runs over this state directory: what client keys may use, each of them \
+             grants anew"
+        );
+    }
+    Some(file)
 }
 
 /// Without keys nobody else may come in.
@@ -184,7 +209,15 @@ fn anyone() -> ClientKey {
 
 /// As many requests at once as there are descriptors for: one to the client, one upstream.
 fn at_once() -> u32 {
-    let limit = rlimit::increase_nofile_limit(MOST_AT_ONCE * 2 + OWN_DESCRIPTORS);
-    let room = limit.unwrap_or(1024).saturating_sub(OWN_DESCRIPTORS) / 2;
-    u32::try_from(room.clamp(1, MOST_AT_ONCE)).unwrap_or(u32::MAX)
+    let cores = available_parallelism().map_or(1, NonZero::get) as u64;
+    let own = OWN_DESCRIPTORS + cores * DESCRIPTORS_A_CORE;
+    let limit = rlimit::increase_nofile_limit(MOST_AT_ONCE * 2 + own);
+    let room = (limit.unwrap_or(1024).saturating_sub(own) / 2).clamp(1, MOST_AT_ONCE);
+    if room < FEW_AT_ONCE {
+        tracing::warn!(
+            "there are file descriptors for {room} clients at once, and more wait, if need be until \
+             idle connections are closed: raise the limit (ulimit -n)"
+        );
+    }
+    u32::try_from(room).unwrap_or(u32::MAX)
 }

@@ -111,6 +111,12 @@ impl Client {
         self.chunk().flatten().expect("a part")
     }
 
+    /// Reads everything until the connection is closed.
+    pub(crate) fn rest(&mut self) -> Vec<u8> {
+        while self.more().is_some() {}
+        std::mem::take(&mut self.read)
+    }
+
     fn take(&mut self, length: usize) -> Option<Vec<u8>> {
         while self.read.len() < length {
             self.more()?;

@@ -1,8 +1,12 @@
 //! Connections that take their time, and heads that take too much room.
 
+use std::thread::available_parallelism;
+use std::time::Duration;
+
 use crate::client::{Client, HEAD, body, request};
+use crate::corpus::streams;
 use crate::gateway::Gateway;
-use crate::upstream::Upstream;
+use crate::upstream::{Upstream, begin, end, send, whole};
 
 /// As many as an attacker with one machine opens without effort.
 const CROWD: usize = 200;
@@ -89,4 +93,44 @@ fn the_head_of_an_answer_says_once_how_long_it_is() {
     );
     assert!(seen.contains("x-api-key: sk-of-the-pool\r\n") && !seen.contains("of-the-client"));
     assert!(seen.contains(&format!("host: {}\r\n", upstream.address)));
+}
+
+#[test]
+fn a_client_of_the_first_version_gets_a_stream_without_chunks_that_ends_with_its_connection() {
+    let (_, events) = streams().remove(0);
+    let said = events.clone();
+    let upstream = Upstream::start(move |_, socket| {
+        begin(socket);
+        send(socket, &said).unwrap();
+        end(socket);
+    });
+    let gateway = Gateway::start(&upstream);
+    let mut client = Client::connect(&gateway);
+    let asked = request(&body("hi", true));
+    let asked = asked.replacen("HTTP/1.1", "HTTP/1.0\r\nconnection: keep-alive", 1);
+    client.send(asked).unwrap();
+    let answer = client.head().unwrap();
+    assert_eq!((answer.status, answer.header("transfer-encoding")), (200, ""));
+    assert_ne!(answer.header("connection"), "keep-alive");
+    assert_eq!(client.rest(), events);
+}
+
+#[test]
+fn clients_do_not_use_up_the_descriptors_that_their_requests_need() {
+    let upstream = Upstream::start(|_, socket| {
+        std::thread::sleep(Duration::from_millis(20)); // Longer than it takes all of them to come.
+        whole(socket, "fine");
+    });
+    let gateway = Gateway::cramped(&upstream, 140 + 4 * available_parallelism().unwrap().get());
+    let asked = request(&body("hi", false)).replacen("\r\n", "\r\nconnection: close\r\n", 1);
+    let crowd: Vec<Client> = (0..CROWD)
+        .map(|_| {
+            let mut client = Client::connect(&gateway);
+            client.send(&asked).unwrap();
+            client
+        })
+        .collect();
+    for mut client in crowd {
+        assert_eq!(client.answer().map(|answer| answer.status), Some(200));
+    }
 }

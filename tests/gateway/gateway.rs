@@ -8,6 +8,8 @@ use tempfile::TempDir;
 
 use crate::upstream::Upstream;
 
+const BINARY: &str = env!("CARGO_BIN_EXE_polpo");
+
 /// A gateway with one credential, whose calls go to an upstream.
 pub(crate) struct Gateway {
     pub(crate) address: String,
@@ -22,13 +24,23 @@ impl Gateway {
 
     /// With this under `gateway` in its polpo.json.
     pub(crate) fn with(upstream: &Upstream, gateway: Value) -> Self {
+        Self::launch(upstream, &gateway, Command::new(BINARY))
+    }
+
+    /// With so many file descriptors.
+    pub(crate) fn cramped(upstream: &Upstream, descriptors: usize) -> Self {
+        let mut command = Command::new("/bin/sh");
+        command.arg("-c").arg(format!("ulimit -n {descriptors}; exec \"$0\" \"$@\"")).arg(BINARY);
+        Self::launch(upstream, &json!({}), command)
+    }
+
+    fn launch(upstream: &Upstream, gateway: &Value, mut command: Command) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("polpo.json");
         let base = format!("http://{}", upstream.address);
         let provider = json!({"apiKey": "sk-of-the-pool", "baseUrl": base});
         let config = json!({"providers": {"anthropic": provider}, "gateway": gateway});
         std::fs::write(&path, config.to_string()).unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_polpo"));
         let command = command
             .env_clear()
             .env("HOME", directory.path())

@@ -51,9 +51,16 @@ const OF_ACCOUNT: [&str; 10] = [
     "nel",
 ];
 
-/// Beginnings of such.
-const OF_ACCOUNT_PREFIXES: [&str; 5] =
-    ["anthropic-ratelimit-", "anthropic-priority-", "anthropic-fast-", "x-ratelimit-", "cf-"];
+/// Beginnings of such; the last are those of a LiteLLM between, which repeats the API's own.
+const OF_ACCOUNT_PREFIXES: [&str; 7] = [
+    "anthropic-ratelimit-",
+    "anthropic-priority-",
+    "anthropic-fast-",
+    "x-ratelimit-",
+    "cf-",
+    "llm_provider-",
+    "x-litellm-",
+];
 
 /// The headers of a client's request as upstream gets them; names are in lower case.
 #[must_use]
@@ -166,6 +173,8 @@ mod tests {
             ("anthropic-ratelimit-unified-status", "allowed"),
             ("set-cookie", "a=b"),
             ("cf-cache-status", "DYNAMIC"),
+            ("llm_provider-anthropic-organization-id", "o"),
+            ("x-litellm-key-spend", "0.1"),
         ];
         let passed = of_answer(headers(&[&kept[..], &gone].concat()));
         assert_eq!(passed.into_iter().collect::<HeaderMap>(), headers(&kept));

@@ -5,8 +5,7 @@ use std::time::Duration;
 
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
-use http::header::CONTENT_TYPE;
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 use polpo_policy::failure::{Failure, is_foreign_thought, of_request};
 use polpo_policy::id::ProviderId;
 use polpo_policy::limits::Hints;
@@ -25,7 +24,7 @@ use crate::ask::wait;
 use crate::call::{error_body, read_headers};
 use crate::lease::Lease;
 use crate::messages::{Granted, NoReply};
-use crate::relay::{MAX_WHOLE_BYTES, lost, used};
+use crate::relay::{MAX_WHOLE_BYTES, is_stream, lost, used};
 
 /// A call that failed before the client has heard of it.
 struct Failed {
@@ -190,6 +189,7 @@ async fn send(
         tally.close("succeeded", status.as_u16());
         AnswerBody::Other(reply.body)
     } else if is_stream {
+        let request_id = request_id.unwrap_or_else(|| incoming.tally.request.clone());
         let flow = Flow::new(reply.body, hints, request_id, (errand, lease)).begin().await;
         let flow = flow.map_err(|(problem, failure)| Failed {
             problem,
@@ -207,11 +207,6 @@ async fn send(
 /// How long an answer may be silent: one in one piece until it is written.
 const fn silence(incoming: &Incoming) -> Duration {
     if incoming.estimate.is_some() && !incoming.is_stream { SILENCE_OF_WHOLE } else { SILENCE }
-}
-
-fn is_stream(headers: &HeaderMap) -> bool {
-    let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok());
-    kind.is_some_and(|kind| kind.contains("event-stream"))
 }
 
 fn unreached(error: TransportError, errand: Errand, lease: Lease) -> Failed {

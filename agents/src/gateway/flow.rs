@@ -41,8 +41,8 @@ pub struct Flow {
     decoder: Decoder,
     meter: Meter,
     hints: Hints,
-    /// Upstream's id of the request.
-    request_id: Option<String>,
+    /// Upstream's id of the request, or ours.
+    request_id: String,
     /// Whole events that are to go out.
     out: VecDeque<Bytes>,
     /// The beginning of the next one.
@@ -63,12 +63,7 @@ impl fmt::Debug for Flow {
 }
 
 impl Flow {
-    pub(super) fn new(
-        body: Body,
-        hints: Hints,
-        request_id: Option<String>,
-        call: (Errand, Lease),
-    ) -> Self {
+    pub(super) fn new(body: Body, hints: Hints, request_id: String, call: (Errand, Lease)) -> Self {
         Self {
             request_id,
             body,
@@ -188,7 +183,7 @@ impl Flow {
         self.has_ended = true;
         self.begun.clear();
         if self.call.is_some() {
-            let problem = Problem { request_id: self.request_id.clone(), ..problem };
+            let problem = Problem { request_id: Some(self.request_id.clone()), ..problem };
             self.out.push_back(error_event(&problem));
             self.fault = Some((problem, failure));
             self.settle(failure, Errand::cut);

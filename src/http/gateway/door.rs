@@ -2,7 +2,9 @@
 
 use std::sync::Arc;
 
+use actix_web::body::{BodySize, MessageBody as _};
 use actix_web::http::header::{HeaderMap, HeaderName, HeaderValue};
+use actix_web::http::{ConnectionType, Version};
 use actix_web::web::Data;
 use actix_web::{HttpRequest, HttpResponse};
 use polpo_policy::id::KeyName;
@@ -48,7 +50,7 @@ pub(super) async fn receive(
         }
     };
     match serve(visit.clone()).await {
-        Ok(answer) => visit.seal(answer),
+        Ok(answer) => visit.seal(framed(request, answer)),
         Err(fault) => {
             tell(&visit.key.name, &fault);
             visit.refuse(&fault)
@@ -145,6 +147,15 @@ impl Visit {
     pub(super) fn refuse(&self, fault: &Fault) -> HttpResponse {
         self.seal(fault.answer(&self.request_id))
     }
+}
+
+/// The answer as its client can read it: HTTP/1.0 knows no chunks, a stream ends with its connection.
+fn framed(request: &HttpRequest, mut answer: HttpResponse) -> HttpResponse {
+    if request.version() < Version::HTTP_11 && answer.body().size() == BodySize::Stream {
+        answer.head_mut().no_chunking(true);
+        answer.head_mut().set_connection_type(ConnectionType::Close);
+    }
+    answer
 }
 
 pub(super) fn set(answer: &mut HttpResponse, name: &'static str, value: &str) {

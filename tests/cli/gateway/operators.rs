@@ -10,7 +10,7 @@ use super::{ALICE, BOB, Gateway, keys};
 use crate::http::send;
 use crate::schema::error_of;
 use crate::server::scenario;
-use crate::support::{World, wait_for};
+use crate::support::{Process, World, wait_for};
 
 const ADMIN: &str = "the-key-of-who-runs-it";
 
@@ -192,4 +192,32 @@ fn events_tell_the_status_at_once_and_when_it_changes() {
     // It may have been looked while the request was under way.
     let second = std::iter::repeat_with(next).find(|status| spent(status) > spent(&first));
     assert_eq!(second.unwrap()["inFlight"], 0);
+}
+
+#[test]
+fn a_second_gateway_over_one_state_directory_says_that_it_does_not_know_what_the_first_spends() {
+    let world = World::new();
+    let begin = |log| {
+        let command = world.polpo(&["serve", "--simulate", "--bind", "127.0.0.1:0"]);
+        let process = Process::logged(command, &world.path(log));
+        wait_for("it serves", || world.read(log).contains("any key is taken").then_some(()));
+        (process, world.read(log).contains("another gateway runs"))
+    };
+    let (first, is_warned) = begin("first");
+    assert!(!is_warned);
+    let (second, is_warned) = begin("second");
+    assert!(is_warned);
+    drop((first, second));
+    assert!(!begin("third").1);
+}
+
+#[test]
+fn a_gateway_with_few_file_descriptors_says_for_how_many_clients_they_are() {
+    let world = World::new();
+    let mut command = world.command("sh");
+    command.args(["-c", "ulimit -n 256; exec \"$0\" serve --simulate --bind 127.0.0.1:0"]);
+    command.arg(env!("CARGO_BIN_EXE_polpo"));
+    let _gateway = Process::logged(command, &world.path("log"));
+    wait_for("it serves", || world.read("log").contains("any key is taken").then_some(()));
+    assert!(world.read("log").contains("clients at once"), "{}", world.read("log"));
 }

@@ -70,6 +70,20 @@ fn a_stream_that_breaks_or_stops_short_ends_with_an_error_of_ours() {
 }
 
 #[test]
+fn an_error_of_ours_has_an_id_where_upstream_gave_none() {
+    let text =
+        heard(begins(SAID).then(Step::Fail(TransportError::Broken)), "network", tokens(SAID));
+    assert!(text.contains("\"request_id\":\"req_"), "{text}");
+}
+
+#[test]
+fn a_stream_is_known_by_its_media_type_which_has_no_case() {
+    let mut reply = says("fine");
+    reply.headers = vec![("content-type", "Text/Event-Stream; Charset=UTF-8".to_owned())];
+    assert_eq!(heard(reply.clone(), "succeeded", crate::reply::OUTPUT), reply.said(SONNET));
+}
+
+#[test]
 fn a_block_that_begins_is_content_and_so_is_an_event_that_nobody_knows() {
     for (name, data) in [
         ("content_block_start", json!({"index": 0, "content_block": {"type": "new_block"}})),

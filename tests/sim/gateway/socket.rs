@@ -62,7 +62,7 @@ fn a_client_that_waits_an_hour_for_an_answer_in_one_piece_gets_it() {
         let front = Front::over(World::with(Vec::new(), profiles, 1, Script::new()).await).await;
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap().to_string();
-        let server = server(listener, front.site.clone(), LONGEST_STALL).unwrap();
+        let server = server(listener, front.site.clone(), 1, LONGEST_STALL).unwrap();
         let (handle, runtime) = (server.handle(), Handle::current());
         let (body, last) = (Ask::whole("hi").body().to_owned(), says_whole("fine").said(SONNET));
         // The clock of the pool stands while something blocks.

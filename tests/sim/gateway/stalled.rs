@@ -42,7 +42,7 @@ fn a_client_that_takes_nothing_any_more_is_cut_off_and_gives_its_place_back() {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let stall = Duration::from_millis(300);
-        let server = gateway::server(listener, front.site.clone(), stall).unwrap();
+        let server = gateway::server(listener, front.site.clone(), 1, stall).unwrap();
         let handle = server.handle();
         let asking = async {
             let mut client = TcpStream::connect(address).unwrap();
