@@ -83,7 +83,9 @@ impl Writer {
                 }
                 sleep(PAUSE).await;
             }
-            self.is_stuck.store(false, Ordering::Relaxed);
+            if self.is_stuck.swap(false, Ordering::Relaxed) {
+                tracing::warn!("the ledger is written again");
+            }
             calls.clear();
         }
     }

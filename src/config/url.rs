@@ -16,6 +16,9 @@ pub(super) fn base_url(text: &str) -> Result<String, &'static str> {
     if text.contains(['?', '#']) {
         return Err("this URL has a query or a fragment");
     }
+    if text.ends_with("/v1") {
+        return Err("this URL ends with /v1, which is added to it");
+    }
     Ok(text.to_owned())
 }
 
@@ -75,6 +78,7 @@ mod tests {
             "http://u:p@host",
             "http://host?a=b",
             "http://host#x",
+            "https://host/v1/",
             "http://ho st",
             "https://host:99999999",
         ] {

@@ -172,8 +172,8 @@ async fn send(
         incoming.tally.edit(|totals| totals.request_id.clone_from(&request_id));
     }
     let (hints, reading) = read_headers(&gateway.desk, &lease, &route.class, &reply.headers);
-    let is_stream = incoming.is_stream && is_stream(&reply.headers);
-    if is_stream {
+    let (comes_as_events, is_stream) = (is_stream(&reply.headers), incoming.is_stream);
+    if comes_as_events && is_stream {
         lease.note(reading);
     } else {
         lease.keep(reading);
@@ -188,7 +188,7 @@ async fn send(
         errand.free("succeeded");
         tally.close("succeeded", status.as_u16());
         AnswerBody::Other(reply.body)
-    } else if is_stream {
+    } else if comes_as_events && is_stream {
         let request_id = request_id.unwrap_or_else(|| incoming.tally.request.clone());
         let flow = Flow::new(reply.body, hints, request_id, (errand, lease)).begin().await;
         let flow = flow.map_err(|(problem, failure)| Failed {
@@ -199,7 +199,8 @@ async fn send(
         })?;
         AnswerBody::Events(Box::new(flow))
     } else {
-        AnswerBody::Whole(whole(reply.body, errand, lease, !incoming.is_stream).await?)
+        let kinds = (comes_as_events, is_stream);
+        AnswerBody::Whole(whole(reply.body, errand, lease, kinds).await?)
     };
     Ok((status, headers, body))
 }
@@ -289,12 +290,13 @@ fn told(problem: Problem) -> Problem {
 }
 
 /// An answer in one piece, read to its end: only then it is known to be whole, and what it costs.
-/// A client that waits for a stream cannot read one.
+/// A client that waits for a stream cannot read one, nor the other way round; and whoever answers so
+/// once does it again, at the same price.
 async fn whole(
     mut body: Body,
     errand: Errand,
     lease: Lease,
-    is_wanted: bool,
+    (comes_as_events, is_stream): (bool, bool),
 ) -> Result<Bytes, Failed> {
     let (mut read, mut broken, mut is_garbled) = (BytesMut::new(), None, false);
     while let Some(chunk) = body.next().await {
@@ -316,18 +318,19 @@ async fn whole(
     if broken.is_none() && !is_garbled {
         meter.observe_message(&read);
     }
-    if meter.has_totals() && is_wanted {
+    if meter.has_totals() && !is_stream {
         lease.settle(Verdict::Success, used(&meter));
         let tally = errand.tally().clone();
         errand.metered(&meter, "succeeded");
         tally.close("succeeded", 200);
         return Ok(read.freeze());
     }
-    let failure = Failure::Network;
+    let is_other = broken.is_none() && (meter.has_totals() || comes_as_events && !is_stream);
+    let failure = if is_other { Failure::Unsuited } else { Failure::Network };
     lease.settle(Verdict::Failed(failure), None);
     if meter.has_totals() {
         errand.metered(&meter, failure.label());
-    } else if broken.is_some() {
+    } else if broken.is_some() || is_other {
         errand.lost(failure.label());
     } else {
         errand.free(failure.label()); // A whole page that is no message was served by someone else.

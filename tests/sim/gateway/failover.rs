@@ -174,7 +174,13 @@ fn an_answer_of_the_other_kind_than_was_asked_for_is_none() {
             front.world.script.on("b", [good.clone()]);
             assert_eq!(front.hear(&ask).await.text(), good.said(SONNET));
             let outcomes: Vec<_> = front.close().await.iter().map(|row| row.outcome).collect();
-            assert_eq!(outcomes, ["network", "succeeded"]);
+            assert_eq!(outcomes, ["unsuited", "succeeded"]);
+        });
+        simulate(async || {
+            let front = Front::new(&["a"]).await;
+            front.world.script.on("a", [other.clone()]);
+            assert_eq!(front.hear(&ask).await.status, 500);
+            assert_eq!(front.close().await.len(), 1, "whoever answers so does it again");
         });
     }
 }
