@@ -18,7 +18,7 @@ pub type Cause = Arc<dyn Error + Send + Sync>;
 #[derive(Clone, Debug, Error)]
 pub enum JournalError {
     /// The file system failed.
-    #[error("the journal {} could not be read or written; mend that: a gateway goes on by itself, a run with the same command", path.display())]
+    #[error("the journal {} could not be read or written; mend that: a gateway goes on by itself, a run by the same command again", path.display())]
     Io {
         /// The journal.
         path: PathBuf,
@@ -27,7 +27,7 @@ pub enum JournalError {
         source: Cause,
     },
     /// There is no room for the journal to grow.
-    #[error("no space left for the journal {}; free some: a gateway goes on by itself, a run with the same command", path.display())]
+    #[error("no space left for the journal {}; free some: a gateway goes on by itself, a run by the same command again", path.display())]
     Full {
         /// The journal.
         path: PathBuf,

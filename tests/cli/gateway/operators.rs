@@ -18,7 +18,11 @@ const ADMIN: &str = "the-key-of-who-runs-it";
 const SECRET: &str = "sk-ant-api03-simulated-a";
 
 fn gateway(world: &World) -> Gateway {
-    let bob = json!({"maxCostUsdPerDay": 2.5, "models": ["claude-haiku-*"], "maxConcurrency": 3});
+    // A request comes back after twelve seconds, and no sooner.
+    let bob = json!({
+        "requestsPerMinute": 5, "maxCostUsdPerDay": 2.5, "models": ["claude-haiku-*"],
+        "maxConcurrency": 3,
+    });
     let config = json!({"gateway": {"adminKey": ADMIN, "keys": keys(bob)}});
     Gateway::serve(world, config, json!({}))
 }
@@ -57,7 +61,7 @@ fn the_status_tells_of_profiles_and_of_clients() {
     let names: Vec<_> = status["keys"].as_array().unwrap().iter().map(|it| &it["name"]).collect();
     assert_eq!(names, ["alice", "bob"]);
     let bob = &status["keys"][1];
-    assert_eq!((&bob["requestsPerMinute"], &bob["requestsRemaining"]), (&json!(500), &json!(499)));
+    assert_eq!((&bob["requestsPerMinute"], &bob["requestsRemaining"]), (&json!(5), &json!(4)));
     assert_eq!((&bob["maxCostUsdPerDay"], &bob["maxConcurrency"]), (&json!(2.5), &json!(3)));
     assert_eq!(bob["models"], json!(["claude-haiku-*"]));
     assert!(bob["spentTodayUsd"].as_f64().unwrap() > 0.0);

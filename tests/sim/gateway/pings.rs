@@ -126,7 +126,7 @@ fn what_becomes_of_a_stream_after_it_was_opened_is_told_as_an_event() {
     for (what, slots, reply, outcome, kind) in [
         ("upstream refuses", 2, refusal.after(50), "invalid_request", "invalid_request_error"),
         ("no place", 1, says("never"), "timed_out", "rate_limit_error"),
-        ("one piece", 2, says_whole("x").after(58), "network", "api_error"),
+        ("one piece", 2, says_whole("x").after(58), "unsuited", "api_error"),
     ] {
         simulate(async || {
             let front = Front::over(World::of(Vec::new(), &["a"], slots).await).await;
