@@ -29,6 +29,10 @@ const FIRST_DELAY: TimeDelta = TimeDelta::milliseconds(500);
 /// How much later than others a profile is asked again after its faults.
 const A_MOMENT: TimeDelta = TimeDelta::milliseconds(1);
 
+/// How long others are rather waited for than asking one again that failed: as long as room in a limit
+/// is. Who waits so stands in no list, so that in a full pool he only waits.
+const LONGEST_PREFERENCE: TimeDelta = TimeDelta::seconds(10);
+
 /// The longest wait before jitter.
 const LONGEST_DELAY: TimeDelta = TimeDelta::seconds(30);
 
@@ -136,8 +140,8 @@ impl Course {
         if again - first > self.patience || is_late {
             return Next::GiveUp;
         }
-        // Half of what is left: whoever has failed it may be the only one that is free, and well again.
-        self.rather = self.deadline.map(|end| now + (end - now) / 2);
+        // Not all of what is left: whoever has failed it may be the only one that is free, and well again.
+        self.rather = self.deadline.map(|end| now + ((end - now) / 2).min(LONGEST_PREFERENCE));
         // A profile that is avoided for good stays so.
         if let Some(until) = self.avoid.entry(profile.clone()).or_insert(Some(again)) {
             *until = again;
@@ -305,13 +309,13 @@ mod tests {
     }
 
     #[test]
-    fn who_has_a_deadline_rather_waits_for_others_for_half_of_what_is_left() {
+    fn who_has_a_deadline_rather_waits_for_others_for_ten_seconds_or_half_of_what_is_left() {
         let at = |seconds| START + TimeDelta::seconds(seconds);
         let mut course = Course::until(at(60));
         assert_eq!(course.rather(), None);
-        for (now, half) in [(0, 30), (20, 40), (50, 55)] {
+        for (now, until) in [(0, 10), (20, 30), (50, 55)] {
             let _ = course.failed(at(now), &"a:1".into(), &Failure::Faulty, 0.0);
-            assert_eq!(course.rather(), Some(at(half)));
+            assert_eq!(course.rather(), Some(at(until)));
         }
         let mut batch = Course::new(BATCH_PATIENCE);
         let _ = batch.failed(START, &"a:1".into(), &Failure::Faulty, 0.0);

@@ -32,8 +32,8 @@ pub struct Request {
     pub alternatives: Vec<Alternative>,
     /// Profiles to pass over until a time, or for good.
     pub avoid: BTreeMap<ProfileId, Option<Timestamp>>,
-    /// Until when those that it passes over for a time are passed over for longer, if others can
-    /// serve it by then.
+    /// Until when those that it passes over for a time are passed over for longer, if others may
+    /// serve the same alternative by then.
     pub rather: Option<Timestamp>,
     /// Not to be granted earlier.
     pub not_before: Option<Timestamp>,

@@ -96,7 +96,8 @@ impl Pool {
     pub fn explain(&mut self, request: &Request) -> Explanation {
         let mut request = request.clone();
         self.open_lanes(&request);
-        let request = &*self.asked(&mut request);
+        self.forgive(&mut request);
+        let request = &request;
         let alternatives = 0..request.alternatives.len();
         let ranking: Vec<_> =
             alternatives.flat_map(|alternative| self.rank(request, alternative)).collect();
@@ -199,8 +200,8 @@ impl Pool {
         profile: &ProfileId,
     ) -> (Option<Obstacle>, Option<Timestamp>) {
         let wanted = &request.alternatives[alternative];
-        if let Some(until) = request.avoid.get(profile) {
-            return (Some(Obstacle::Avoided), *until);
+        if let Some(until) = self.avoided(request, wanted)(profile) {
+            return (Some(Obstacle::Avoided), until);
         }
         let standing = self.prospect(&wanted.provider, &wanted.class, Some(profile));
         let until = match standing {

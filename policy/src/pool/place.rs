@@ -1,7 +1,5 @@
 //! Where a request goes: to a profile at once, to a list, to a pause, or away.
 
-use std::borrow::Cow;
-
 use super::affinity::patience;
 use super::gate::Passage;
 use super::lane::Lane;
@@ -61,13 +59,12 @@ impl Pool {
         out: &mut Vec<Command>,
     ) -> Option<Refusal> {
         self.open_lanes(&request);
-        let asked = self.asked(&mut request);
-        match self.decide(&asked, since) {
+        self.forgive(&mut request);
+        match self.decide(&request, since) {
             Decision::Grant(profile, alternative) => {
                 let waited = (since < self.now).then(|| (Throttle::Cooldown, self.now - since));
-                let grounds = self.grounds(&asked, alternative, &profile);
-                let asked = asked.into_owned();
-                let (lease, profile) = self.grant(profile, &asked, alternative);
+                let grounds = self.grounds(&request, alternative, &profile);
+                let (lease, profile) = self.grant(profile, &request, alternative);
                 out.push(Command::Grant { ticket, lease, profile, alternative, waited, grounds });
                 None
             }
@@ -79,20 +76,12 @@ impl Pool {
         }
     }
 
-    /// The request as it stands now. Who was to be passed over until a time that has come is so no more,
-    /// unless others, who have not failed it, can serve it soon enough.
-    pub(super) fn asked<'a>(&self, request: &'a mut Request) -> Cow<'a, Request> {
-        if request.avoid.is_empty() {
-            return Cow::Borrowed(request);
-        }
-        let rather = request.rather.filter(|by| *by > self.now && self.has_others(request, *by));
-        let Some(rather) = rather else {
+    /// Forgets who was to be passed over until a time that has come, unless others, who have not failed
+    /// the request, may serve it soon enough.
+    pub(super) fn forgive(&self, request: &mut Request) {
+        if !request.alternatives.iter().any(|wanted| self.has_others(request, wanted)) {
             request.avoid.retain(|_, until| until.is_none_or(|until| until > self.now));
-            return Cow::Borrowed(request);
-        };
-        let mut asked = request.clone();
-        asked.avoid.values_mut().flatten().for_each(|until| *until = rather.max(*until));
-        Cow::Owned(asked)
+        }
     }
 
     /// Where a request goes that has waited since `since`.
@@ -250,18 +239,32 @@ impl Pool {
         seats.filter(|(_, seat)| seat.provider == *provider)
     }
 
+    /// Tells until when a request avoids a profile for an alternative; `None` within = for good.
+    pub(super) fn avoided(
+        &self,
+        request: &Request,
+        wanted: &Alternative,
+    ) -> impl Fn(&ProfileId) -> Option<Option<Timestamp>> {
+        let rather = request.rather.filter(|_| self.has_others(request, wanted));
+        move |profile| match request.avoid.get(profile)? {
+            None => Some(None),
+            Some(until) => {
+                let until = rather.map_or(*until, |rather| rather.max(*until));
+                (until > self.now).then_some(Some(until))
+            }
+        }
+    }
+
     /// The outlook of a request that avoids some profiles.
     fn careful_outlook(&self, request: &Request, wanted: &Alternative) -> Outlook {
         let class = &wanted.class;
         let need = self.need(request, class, false);
+        let avoided = self.avoided(request, wanted);
         let (mut pause, mut back): (Option<Timestamp>, Option<Timestamp>) = (None, None);
         let earlier =
             |known: Option<Timestamp>, at: Timestamp| Some(known.map_or(at, |known| at.min(known)));
         for (profile, seat) in self.in_question(request, wanted) {
-            match (
-                standing(seat, class, self.limit(profile, seat, class)),
-                request.avoid.get(profile),
-            ) {
+            match (standing(seat, class, self.limit(profile, seat, class)), avoided(profile)) {
                 (Standing::Gone, _) | (_, Some(None)) => {}
                 (Standing::Ready, None) => match self.room(profile, class, need) {
                     Headroom::Now => return Outlook::Ready(profile.clone()),
@@ -270,10 +273,10 @@ impl Pool {
                 },
                 (Standing::Busy, None) => pause = earlier(pause, self.now + LOOK_AGAIN),
                 (Standing::Ready | Standing::Busy, Some(Some(until))) => {
-                    pause = earlier(pause, *until);
+                    pause = earlier(pause, until);
                 }
                 (Standing::Back(at), None) => back = earlier(back, at),
-                (Standing::Back(at), Some(Some(until))) => back = earlier(back, at.max(*until)),
+                (Standing::Back(at), Some(Some(until))) => back = earlier(back, at.max(until)),
             }
         }
         match (pause, back) {

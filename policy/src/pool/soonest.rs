@@ -41,14 +41,16 @@ impl Pool {
         soonest.map(|at| at.max(self.now)).max(not_before)
     }
 
-    /// Whether those that a request does not pass over can serve it by then, as far as is known.
-    pub(super) fn has_others(&self, request: &Request, by: Timestamp) -> bool {
+    /// Whether those that a request does not pass over may serve an alternative as long as it would
+    /// rather wait for them.
+    pub(super) fn has_others(&self, request: &Request, wanted: &Alternative) -> bool {
+        let Some(by) = request.rather.filter(|by| *by > self.now) else { return false };
         let is_other = |profile: &ProfileId| !request.avoid.contains_key(profile);
-        request.alternatives.iter().any(|wanted| match self.chance(request, wanted, is_other) {
+        match self.chance(request, wanted, is_other) {
             Standing::Ready | Standing::Busy => true,
             Standing::Back(at) => at <= by,
             Standing::Gone => false,
-        })
+        }
     }
 
     /// How those stand for a request that can serve an alternative: the best of them, while the

@@ -51,38 +51,45 @@ impl Books {
         if is_in_vain { Choice::Refuse(Refusal::TimedOut { until }) } else { choice }
     }
 
-    /// A request without those whose time has come, but with all of them where another can serve it
-    /// by the time until which that is waited for.
-    pub(crate) fn asked(&self, request: &mut Request) -> Request {
-        let can_by = |wanted: &Alternative, profile: &Profile, by: Timestamp| {
-            let service = self.service(&wanted.provider, &wanted.class);
-            let is_back = |standing| match standing {
-                Standing::Ready | Standing::Busy => true,
-                Standing::Back(end) => end <= by,
-                Standing::Gone => false,
-            };
-            is_back(service) && is_back(self.standing(profile, &wanted.class))
+    /// Whether a profile that a request does not avoid can serve an alternative by the time until which
+    /// that is waited for.
+    fn has_others(&self, request: &Request, wanted: &Alternative) -> bool {
+        let Some(by) = request.rather.filter(|by| *by > self.now) else { return false };
+        let can = |standing| match standing {
+            Standing::Ready | Standing::Busy => true,
+            Standing::Back(end) => end <= by,
+            Standing::Gone => false,
         };
-        let others = self.profiles.iter().filter(|it| !request.avoid.contains_key(&it.name));
-        let others: Vec<_> = others.collect();
-        let has_others = |by: Timestamp| {
-            request.alternatives.iter().any(|wanted| {
-                others.iter().any(|it| {
-                    it.provider == wanted.provider
-                        && fits(wanted, &it.name)
-                        && can_by(wanted, it, by)
-                })
-            })
-        };
-        let mut asked = request.clone();
-        match request.rather.filter(|by| *by > self.now && has_others(*by)) {
-            Some(by) => asked.avoid.values_mut().flatten().for_each(|it| *it = by.max(*it)),
-            None => {
-                request.avoid.retain(|_, until| until.is_none_or(|until| until > self.now));
-                asked.avoid.clone_from(&request.avoid);
-            }
+        let mut others = self.profiles.iter().filter(|it| {
+            it.provider == wanted.provider
+                && fits(wanted, &it.name)
+                && !request.avoid.contains_key(&it.name)
+        });
+        can(self.service(&wanted.provider, &wanted.class))
+            && others.any(|it| can(self.standing(it, &wanted.class)))
+    }
+
+    /// Forgets whom a request avoided until a time that has come, if it has no others.
+    pub(crate) fn forgive(&self, request: &mut Request) {
+        if !request.alternatives.iter().any(|wanted| self.has_others(request, wanted)) {
+            request.avoid.retain(|_, until| until.is_none_or(|until| until > self.now));
         }
-        asked
+    }
+
+    /// Until when a request avoids a profile for an alternative.
+    pub(crate) fn avoided(
+        &self,
+        request: &Request,
+        wanted: &Alternative,
+        profile: &ProfileId,
+    ) -> Option<Option<Timestamp>> {
+        match *request.avoid.get(profile)? {
+            None => Some(None),
+            Some(until) if self.has_others(request, wanted) => {
+                Some(request.rather.max(Some(until)))
+            }
+            Some(until) => (until > self.now).then_some(Some(until)),
+        }
     }
 
     /// The first alternative with a healthy profile, else the one that is back first.
@@ -190,7 +197,7 @@ impl Books {
 
     /// The offer of the profiles, whether or not their provider serves.
     fn offer_of_any(&self, request: &Request, wanted: &Alternative) -> Offer {
-        let avoided = |it: &Profile| request.avoid.get(&it.name).copied();
+        let avoided = |it: &Profile| self.avoided(request, wanted, &it.name);
         let fitting = self.profiles.iter().filter(|it| it.provider == wanted.provider);
         let able = fitting.filter(|it| fits(wanted, &it.name) && avoided(it) != Some(None));
         let standings = able.map(|it| (it, self.standing(it, &wanted.class)));

@@ -223,14 +223,14 @@ impl Watched {
         let wanted = request.alternatives[alternative].clone();
         let now = self.books.now;
         self.books.pass(now); // Each grant takes a nanosecond, in which a window may have ended.
-        // As it waited in a list it may have got one that it would not get now.
-        let mut asked = self.books.asked(&mut request.clone());
-        if asked.avoid.get(&profile).is_some_and(|until| until.is_some()) {
-            asked = request.clone();
+        let mut asked = request.clone();
+        self.books.forgive(&mut asked);
+        if self.books.avoided(&asked, &wanted, &profile).is_some_and(|it| it.is_some()) {
+            asked.rather = None; // It stood in a list, where nobody looks at that.
         }
         let may = |name: &ProfileId| {
             wanted.pin.as_ref().is_none_or(|pin| pin == name)
-                && asked.avoid.get(name).is_none_or(|it| it.is_some_and(|until| until <= now))
+                && self.books.avoided(&asked, &wanted, name).is_none()
         };
         let ready = self.books.ready(&wanted.provider, &wanted.class).into_iter();
         let eligible: Vec<_> = ready.map(|it| it.name.clone()).filter(may).collect();

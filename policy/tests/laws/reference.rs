@@ -209,8 +209,8 @@ impl Reference {
     /// Finds a request its place.
     fn place(&mut self, ticket: Ticket, mut request: Request, since: Timestamp) {
         let now = self.books.now;
-        let asked = self.books.asked(&mut request);
-        match self.books.choose(&asked, since) {
+        self.books.forgive(&mut request);
+        match self.books.choose(&request, since) {
             Choice::Grant(number, profile) => {
                 let waited = (since < now).then(|| now - since);
                 self.grant(ticket, &request, (number, &profile), waited);

@@ -3,7 +3,7 @@
 use chrono::TimeDelta;
 use polpo_policy::pool::{Request, Verdict};
 
-use super::{World, limited, sonnet};
+use super::{World, limited, sonnet, wanting};
 
 /// A request that `a:1` has failed; others are waited for half a minute.
 fn failed(world: &World) -> Request {
@@ -39,6 +39,16 @@ fn another_that_is_busy_or_back_soon_enough_is_waited_for() {
     assert_eq!(resting.granted().len(), 2);
     resting.wait(1);
     assert_eq!(resting.granted()[2..], ["a:2"]);
+}
+
+#[test]
+fn others_are_waited_for_where_they_can_serve_the_same_model_and_do_not_hold_up_the_next() {
+    let mut world = World::new(&[("a:1", 9), ("b:1", 9)]);
+    let mut request = failed(&world);
+    request.alternatives.extend(wanting(&[("b", "sonnet")]).alternatives);
+    world.ask(request.clone());
+    world.wait(4);
+    assert_eq!(world.granted(), ["a:1"], "b:1 is no other for the first");
 }
 
 #[test]
