@@ -105,7 +105,7 @@ pub struct Answer {
     /// The status.
     pub status: StatusCode,
     /// The headers that the client gets.
-    pub headers: headers::Passed,
+    pub headers: headers::Forwarded,
     /// The body.
     pub body: AnswerBody,
     /// Who gave it.

@@ -67,6 +67,12 @@ impl Lease {
         self.signer.send(call).await
     }
 
+    /// Whether a text quotes what its calls are signed with.
+    #[must_use]
+    pub fn is_quoted_in(&self, text: &[u8]) -> bool {
+        self.signer.is_quoted_in(text)
+    }
+
     /// Tells at once what the headers of an answer say that has only begun.
     #[expect(clippy::disallowed_methods, reason = "one Note for each call, so bounded")]
     pub fn note(&self, reading: Reading) {

@@ -71,7 +71,9 @@ impl Writer {
     pub async fn write(mut self, journal: Arc<dyn Journal>) {
         let mut calls = Vec::new();
         while self.calls.recv_many(&mut calls, AT_ONCE).await > 0 {
-            sleep(LINGER).await;
+            if calls.len() < AT_ONCE {
+                sleep(LINGER).await;
+            }
             while calls.len() < AT_ONCE
                 && let Ok(call) = self.calls.try_recv()
             {

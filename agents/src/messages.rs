@@ -40,7 +40,7 @@ pub type Answer = Result<Granted, Refusal>;
 #[derive(Debug, Message)]
 #[rtype(result = "()")]
 pub struct Acquire {
-    /// The place among those who wait; later ones have larger numbers.
+    /// The place among those who wait; who asks later has a larger number.
     pub ticket: Ticket,
     /// What is wanted.
     pub request: Request,

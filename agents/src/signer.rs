@@ -36,6 +36,14 @@ impl Signer {
         Self { signing, transport }
     }
 
+    /// Whether a text quotes what calls are signed with now.
+    pub(crate) fn is_quoted_in(&self, text: &[u8]) -> bool {
+        match &self.signing {
+            Signing::Key(key) => key.is_quoted_in(text),
+            Signing::Token(keeper) => keeper.held().is_quoted_in(text),
+        }
+    }
+
     /// Signs a call and sends it. A token that upstream refuses although it should hold is renewed
     /// once; the second refusal is the answer.
     pub(crate) async fn send(&self, call: Call) -> Result<Reply, NoReply> {

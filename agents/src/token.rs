@@ -14,6 +14,7 @@ use polpo_policy::limits::Timestamp;
 use polpo_store::profiles::{ProfileFile, ProfileFileError, RefreshLock, Stored, Token};
 use polpo_upstream::credential::{Credential, UnusableHeader};
 use polpo_upstream::oauth::{OAuthClient, OAuthError};
+use tokio::runtime::Handle;
 use tokio::sync::watch;
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
@@ -30,6 +31,8 @@ pub struct Vault {
     file: ProfileFile,
     clock: Clock,
     renewing: Arc<watch::Sender<()>>,
+    /// Where tokens are renewed: whoever asks for one may be on a runtime that ends sooner.
+    runtime: Handle,
 }
 
 /// Holds the token of one profile.
@@ -69,10 +72,14 @@ struct Found {
 }
 
 impl Vault {
-    /// The tokens of `file`.
+    /// The tokens of `file`, which are renewed on the runtime that this is called on.
+    ///
+    /// # Panics
+    /// Outside of a runtime.
     #[must_use]
     pub fn new(file: ProfileFile, clock: Clock) -> Self {
-        Self { file, clock, renewing: Arc::new(watch::Sender::new(())) }
+        let runtime = Handle::current();
+        Self { file, clock, renewing: Arc::new(watch::Sender::new(())), runtime }
     }
 
     /// Waits until no token is being renewed, as far as there is patience: one that was issued and
@@ -98,6 +105,11 @@ impl TokenKeeper {
         let state = State { access, expires, credential, unsaved: None, renewal: None };
         let (profile, provider) = (stored.id, stored.provider);
         Ok(Self { profile, provider, client, call_headers, vault, state: Mutex::new(state) })
+    }
+
+    /// What is signed with now, fresh or not.
+    pub(crate) fn held(&self) -> Arc<Credential> {
+        self.lock().credential.clone()
     }
 
     /// What to sign a call with; a token that has expired is renewed first.
@@ -142,8 +154,7 @@ impl TokenKeeper {
             drop(under_way);
             renewed
         };
-        #[expect(clippy::disallowed_methods, reason = "the vault is waited for at the end")]
-        let task = tokio::spawn(work);
+        let task = self.vault.runtime.spawn(work); // The vault is waited for at the end.
         let ended = self.not_now("the program ends");
         task.map(|joined| joined.unwrap_or(Err(ended))).boxed().shared()
     }

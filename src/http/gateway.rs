@@ -113,13 +113,13 @@ pub fn server(
     at_once: u32,
     longest_stall: Duration,
 ) -> io::Result<Server> {
-    stall::limit(&listener, longest_stall)?;
+    stall::limit(&listener, longest_stall);
     let app = move || App::new().app_data(site.clone()).configure(endpoints);
-    let workers = available_parallelism().map_or(1, NonZero::get);
-    let each = usize::try_from(at_once).unwrap_or(usize::MAX).div_ceil(workers);
+    let at_once = usize::try_from(at_once).unwrap_or(usize::MAX).max(1);
+    let workers = available_parallelism().map_or(1, NonZero::get).min(at_once);
     let server = HttpServer::new(app)
         .workers(workers)
-        .max_connections(each)
+        .max_connections(at_once / workers)
         .keep_alive(KEEP_ALIVE)
         .client_request_timeout(HEAD_TIMEOUT)
         // Half-closed connections would hide that a client has hung up.

@@ -93,7 +93,7 @@ mod tests {
     #[test]
     fn marks_are_added_on_the_way_to_whoever_may_be_a_gateway_and_end_at_the_providers() {
         let mark = Mark::default();
-        for url in ["http://127.0.0.1:8787", "https://proxy.example/v1", "http://api.anthropic.com"]
+        for url in ["http://127.0.0.1:8787", "https://proxy.example/x", "http://api.anthropic.com"]
         {
             assert_eq!(marks(&mark, url), [HeaderValue::from_static("7"), mark.0.clone()], "{url}");
         }

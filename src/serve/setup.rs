@@ -125,12 +125,17 @@ pub(super) async fn open(global: &Global, args: &ServeArgs) -> Result<Setup, Sto
 /// The place of the only gateway over a state directory. What another one spends is known here only
 /// after the next start.
 fn place(state: &StateDir) -> Option<File> {
-    let file = File::create(state.file("gateway.lock")).ok()?;
-    if let Err(TryLockError::WouldBlock) = file.try_lock() {
-        tracing::warn!(
+    let unknown = |error| {
+        tracing::warn!(%error, "whether another gateway runs over this state directory is not known");
+    };
+    let file = File::create(state.file("gateway.lock")).map_err(unknown).ok()?;
+    match file.try_lock() {
+        Ok(()) => {}
+        Err(TryLockError::WouldBlock) => tracing::warn!(
             "another gateway runs over this state directory: what client keys may use, each of them \
              grants anew"
-        );
+        ),
+        Err(TryLockError::Error(error)) => unknown(error),
     }
     Some(file)
 }

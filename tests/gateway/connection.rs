@@ -118,7 +118,7 @@ fn a_client_of_the_first_version_gets_a_stream_without_chunks_that_ends_with_its
 #[test]
 fn clients_do_not_use_up_the_descriptors_that_their_requests_need() {
     let upstream = Upstream::start(|_, socket| {
-        std::thread::sleep(Duration::from_millis(20)); // Longer than it takes all of them to come.
+        std::thread::sleep(Duration::from_millis(100)); // So that they overlap.
         whole(socket, "fine");
     });
     let gateway = Gateway::cramped(&upstream, 140 + 4 * available_parallelism().unwrap().get());

@@ -18,4 +18,5 @@ mod pings;
 mod refusals;
 mod routes;
 mod socket;
+#[cfg(target_os = "linux")]
 mod stalled;

@@ -93,6 +93,16 @@ impl Credential {
         call.headers.insert(name, self.value.clone());
         call
     }
+
+    /// Whether a text quotes a secret of it.
+    #[must_use]
+    pub fn is_quoted_in(&self, text: &[u8]) -> bool {
+        let secret = self.value.as_bytes();
+        let secret = secret.strip_prefix(b"Bearer ").unwrap_or(secret);
+        let others = self.extra.iter().filter(|(name, _)| **name != BETA);
+        let mut secrets = others.map(|(_, value)| value.as_bytes()).chain([secret]);
+        secrets.any(|secret| memchr::memmem::find(text, secret).is_some())
+    }
 }
 
 /// Headers from a configuration.
@@ -159,6 +169,19 @@ mod tests {
 
     fn pairs(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
         pairs.iter().map(|(name, value)| ((*name).into(), (*value).into())).collect()
+    }
+
+    #[test]
+    fn a_text_that_quotes_the_secret_is_told_from_any_other() {
+        let betas = [("anthropic-beta", "b-1"), ("x-gate", "gate/9")];
+        let token = Credential::oauth("to/ken+x==", &pairs(&betas)).unwrap();
+        for quoting in ["no to/ken+x==!", "Bearer to/ken+x==", "gate/9?"] {
+            assert!(token.is_quoted_in(quoting.as_bytes()), "{quoting}");
+        }
+        let name = "mcp__claude_ai_Slack__slack_search_public_and_private";
+        for other in ["", "Bearer", "the beta b-1", "to/ken", name] {
+            assert!(!token.is_quoted_in(other.as_bytes()), "{other}");
+        }
     }
 
     #[test]

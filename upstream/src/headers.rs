@@ -82,11 +82,11 @@ pub fn of_request(headers: &[(&str, &[u8])]) -> HeaderMap {
 }
 
 /// Headers that go out as they are: nobody looks one up.
-pub type Passed = Vec<(HeaderName, HeaderValue)>;
+pub type Forwarded = Vec<(HeaderName, HeaderValue)>;
 
 /// The headers of upstream's answer as the client gets them.
 #[must_use]
-pub fn of_answer(headers: HeaderMap) -> Passed {
+pub fn of_answer(headers: HeaderMap) -> Forwarded {
     let of_hop = OfHop::told(headers.iter().map(|(name, value)| (name.as_str(), value.as_bytes())));
     let is_ours = |name: &str| {
         OF_ACCOUNT.contains(&name)

@@ -7,7 +7,7 @@ use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt;
 use http::StatusCode;
 use polpo_policy::failure::{Failure, is_foreign_thought, of_request};
-use polpo_policy::id::ProviderId;
+use polpo_policy::id::{LimitClass, ProviderId};
 use polpo_policy::limits::Hints;
 use polpo_policy::pool::{Alternative, Refusal, Request, Size, Verdict};
 use polpo_policy::retry::{Course, Next};
@@ -15,7 +15,7 @@ use polpo_upstream::error::TransportError;
 use polpo_upstream::headers;
 use polpo_upstream::meter::Meter;
 use polpo_upstream::transport::{Body, Call, Reply, SILENCE, SILENCE_OF_WHOLE};
-use polpo_upstream::wire::problem::{Problem, quotes_credential};
+use polpo_upstream::wire::problem::Problem;
 use serde::Deserialize;
 
 use super::errand::Errand;
@@ -33,7 +33,7 @@ struct Failed {
     /// Whether upstream may have done it all the same.
     is_lost: bool,
     /// What upstream said, word for word.
-    said: Option<Box<(StatusCode, headers::Passed, Bytes)>>,
+    said: Option<Box<(StatusCode, headers::Forwarded, Bytes)>>,
 }
 
 /// Passes a request on until it has an answer, or none is to be had.
@@ -139,14 +139,14 @@ fn refused(refusal: Refusal, last: Option<(Failed, Served)>, incoming: &Incoming
     }
 }
 
-type Sent = (StatusCode, headers::Passed, AnswerBody);
+type Sent = (StatusCode, headers::Forwarded, AnswerBody);
 
 /// Makes one call with `lease`.
 async fn send(
     gateway: &Gateway,
     incoming: &Incoming,
     route: &Route,
-    mut lease: Lease,
+    lease: Lease,
 ) -> Result<Sent, Failed> {
     let errand = Errand::begin(gateway, incoming, route, &lease);
     let call = Call {
@@ -166,17 +166,28 @@ async fn send(
             return Err(Failed { problem, failure: unsigned.failure, is_lost: false, said: None });
         }
     };
+    answered(gateway, incoming, &route.class, reply, (errand, lease)).await
+}
+
+/// Takes the answer to a call.
+async fn answered(
+    gateway: &Gateway,
+    incoming: &Incoming,
+    class: &LimitClass,
+    reply: Reply,
+    (errand, mut lease): (Errand, Lease),
+) -> Result<Sent, Failed> {
     let request_id = reply.headers.get("request-id").and_then(|id| id.to_str().ok());
     let request_id = request_id.map(str::to_owned);
     if request_id.is_some() {
         incoming.tally.edit(|totals| totals.request_id.clone_from(&request_id));
     }
-    let (hints, reading) = read_headers(&gateway.desk, &lease, &route.class, &reply.headers);
+    let (hints, reading) = read_headers(&gateway.desk, &lease, class, &reply.headers);
     let (comes_as_events, is_stream) = (is_stream(&reply.headers), incoming.is_stream);
     if comes_as_events && is_stream {
         lease.note(reading);
     } else {
-        lease.keep(reading);
+        lease.keep(reading); // The rest is there already: whole answers are written before they are sent.
     }
     if !reply.status.is_success() {
         return Err(fail(incoming, reply, hints, (errand, lease)).await);
@@ -241,13 +252,14 @@ async fn fail(
         && is_foreign_thought(problem.status, &problem.message))
         || (failure == Failure::Forbidden && incoming.headers.contains_key("anthropic-beta"));
     let failure = if is_elsewhere { Failure::Unsuited } else { failure };
+    let is_quoted = lease.is_quoted_in(&body);
     lease.settle(Verdict::Failed(failure), None);
     errand.free(failure.label());
     // Clients match on the API's wording, and do what its headers say; what a proxy answers is not for
     // them, a limit names the account, and whose key is quoted is not the client's.
     let is_error = reply.status.is_client_error() || reply.status.is_server_error();
     let is_limit = reply.status == StatusCode::TOO_MANY_REQUESTS;
-    let is_said = is_error && !is_limit && is_envelope(&body) && !quotes_credential(&body);
+    let is_said = is_error && !is_limit && is_envelope(&body) && !is_quoted;
     let said = is_said.then(|| Box::new((reply.status, headers::of_answer(reply.headers), body)));
     Failed { problem: told(problem), failure, is_lost: false, said }
 }

@@ -7,7 +7,8 @@ use super::Throttle;
 use crate::id::{AgentId, Ticket};
 use crate::limits::Timestamp;
 
-/// Waiters by agent. Tickets are issued in order, so the smallest is the oldest.
+/// Waiters by agent. Tickets are issued in order, so that the smallest is the oldest, but for those of
+/// one moment on several threads.
 #[derive(Clone, Debug, Default)]
 pub(super) struct WaitList {
     agents: BTreeMap<AgentId, BTreeSet<Ticket>>,

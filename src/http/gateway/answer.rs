@@ -68,7 +68,7 @@ pub(super) fn opened(events: Events, model: &str) -> HttpResponse {
 }
 
 /// The beginning of an answer like upstream's.
-pub(super) fn head(status: u16, headers: &headers::Passed) -> HttpResponseBuilder {
+pub(super) fn head(status: u16, headers: &headers::Forwarded) -> HttpResponseBuilder {
     let status = StatusCode::from_u16(status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
     let mut builder = HttpResponse::build(status);
     for (name, value) in headers {

@@ -44,7 +44,7 @@ const MOST_TOLD: usize = 1024 * 1024;
 /// What upstream told of a batch.
 struct Reply {
     status: StatusCode,
-    headers: headers::Passed,
+    headers: headers::Forwarded,
     body: Bytes,
 }
 

@@ -1,6 +1,5 @@
 //! Clients that no longer take what they are sent.
 
-use std::io;
 use std::net::TcpListener;
 use std::time::Duration;
 
@@ -15,12 +14,12 @@ pub const LONGEST_STALL: Duration = Duration::from_secs(600);
 /// a server that cannot write does not poll the body, so nothing in there could give it up.
 /// Connections inherit it from their listener.
 #[cfg(target_os = "linux")]
-pub(super) fn limit(listener: &TcpListener, longest: Duration) -> io::Result<()> {
-    SockRef::from(listener).set_tcp_user_timeout(Some(longest))
+pub(super) fn limit(listener: &TcpListener, longest: Duration) {
+    if let Err(error) = SockRef::from(listener).set_tcp_user_timeout(Some(longest)) {
+        tracing::warn!(%error, "clients that take nothing are not cut off");
+    }
 }
 
 /// Elsewhere kernels have no such limit.
 #[cfg(not(target_os = "linux"))]
-pub(super) fn limit(_: &TcpListener, _: Duration) -> io::Result<()> {
-    Ok(())
-}
+pub(super) fn limit(_: &TcpListener, _: Duration) {}
