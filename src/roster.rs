@@ -18,7 +18,7 @@ use crate::exit::Stop;
 
 pub use mark::Mark;
 pub use supplied::Supplied;
-pub use supply::{Connect, Supply, over_http};
+pub use supply::{Connect, Supply, over_http, over_http_of_workers};
 pub use watch::Watch;
 
 /// The profiles there are, and what is remembered of them.

@@ -10,7 +10,7 @@ use polpo_simulator::{InMemory, Simulator};
 use polpo_store::profiles::ProfileFile;
 use polpo_upstream::credential::Credential;
 
-use super::{Mark, Roster, Supply, Watch, over_http};
+use super::{Mark, Roster, Supply, Watch, over_http, over_http_of_workers};
 use crate::config::{Config, Secret, process_env, profile_id};
 use crate::exit::Stop;
 use crate::wiring::Outlet;
@@ -41,7 +41,8 @@ impl Supplied {
         let roster = Roster::find(config, &file, &process_env, clock.now())?;
         roster.warnings.iter().for_each(|warning| tracing::warn!("{warning}"));
         let vault = Vault::new(file.clone(), clock.clone());
-        let mut supply = Supply::new(vault.clone(), over_http(), mark);
+        let connect = if mark.is_some() { over_http_of_workers() } else { over_http() };
+        let mut supply = Supply::new(vault.clone(), connect, mark);
         let outlets = supply.outlets(&roster)?;
         let watch = Watch {
             config: config.clone(),

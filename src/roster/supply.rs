@@ -34,6 +34,12 @@ pub fn over_http() -> Connect {
     Arc::new(|url| Ok(Arc::new(HttpTransport::new(url).map_err(Stop::usage)?)))
 }
 
+/// The same for calls from a server's workers, which are a runtime each.
+#[must_use]
+pub fn over_http_of_workers() -> Connect {
+    Arc::new(|url| Ok(Arc::new(HttpTransport::of_threads(url).map_err(Stop::usage)?)))
+}
+
 impl Supply {
     /// Outlets whose tokens are in `vault`, and whose calls are marked if they are a gateway's.
     #[must_use]

@@ -1,10 +1,15 @@
 //! The transport over HTTP.
 
+use std::future::ready;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use futures_util::stream::try_unfold;
 use reqwest::{Client, redirect};
+use rustls::ClientConfig;
+use rustls_platform_verifier::ConfigVerifierExt;
 use thiserror::Error;
+use thread_local::ThreadLocal;
 use tokio::time::timeout;
 
 use crate::error::TransportError;
@@ -25,8 +30,17 @@ pub struct SetupError;
 /// Sends calls over HTTP/1.1 to one base URL. Each profile has its own, and so its own connections.
 #[derive(Debug)]
 pub struct HttpTransport {
-    client: Client,
+    clients: Clients,
     base_url: String,
+}
+
+/// Whoever holds connections. A connection is driven by the runtime that it was opened on.
+#[derive(Debug)]
+enum Clients {
+    /// For threads of one runtime.
+    Shared(Client),
+    /// For threads that are a runtime each, and would else wake one another for each chunk.
+    OfThreads(Box<ThreadLocal<Client>>),
 }
 
 impl HttpTransport {
@@ -35,25 +49,59 @@ impl HttpTransport {
     /// # Errors
     /// When TLS cannot be set up.
     pub fn new(base_url: &str) -> Result<Self, SetupError> {
-        // Err means that it is installed already, by an earlier transport.
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = Client::builder()
-            .connect_timeout(CONNECT_TIMEOUT)
-            .tcp_keepalive(KEEPALIVE)
-            .tcp_nodelay(true)
-            .redirect(redirect::Policy::none())
-            .user_agent(concat!("polpo/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(|_| SetupError)?;
-        Ok(Self { client, base_url: base_url.trim_end_matches('/').to_owned() })
+        Ok(Self::over(Clients::Shared(client()?), base_url))
     }
+
+    /// The same with other connections for each thread.
+    ///
+    /// # Errors
+    /// When TLS cannot be set up.
+    pub fn of_threads(base_url: &str) -> Result<Self, SetupError> {
+        let clients = Box::new(ThreadLocal::new());
+        clients.get_or_try(client)?;
+        Ok(Self::over(Clients::OfThreads(clients), base_url))
+    }
+
+    fn over(clients: Clients, base_url: &str) -> Self {
+        Self { clients, base_url: base_url.trim_end_matches('/').to_owned() }
+    }
+}
+
+fn client() -> Result<Client, SetupError> {
+    Client::builder()
+        .tls_backend_preconfigured(tls()?)
+        .connect_timeout(CONNECT_TIMEOUT)
+        .tcp_keepalive(KEEPALIVE)
+        .tcp_nodelay(true)
+        .redirect(redirect::Policy::none())
+        .user_agent(concat!("polpo/", env!("CARGO_PKG_VERSION")))
+        .build()
+        .map_err(|_| SetupError)
+}
+
+/// The system's certificates, which take milliseconds and a megabyte to read: once is enough.
+fn tls() -> Result<ClientConfig, SetupError> {
+    static TLS: OnceLock<ClientConfig> = OnceLock::new();
+    if let Some(tls) = TLS.get() {
+        return Ok(tls.clone());
+    }
+    // Err means that it is installed already.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let tls = ClientConfig::with_platform_verifier().map_err(|_| SetupError)?;
+    Ok(TLS.get_or_init(|| tls).clone())
 }
 
 impl Transport for HttpTransport {
     fn send(&self, call: Call) -> Sending {
         let url = format!("{}{}", self.base_url, call.path);
-        let request =
-            self.client.request(call.method, url).headers(call.headers).body(call.body).send();
+        let client = match &self.clients {
+            Clients::Shared(client) => client,
+            Clients::OfThreads(clients) => match clients.get_or_try(client) {
+                Ok(client) => client,
+                Err(SetupError) => return Box::pin(ready(Err(TransportError::Invalid))),
+            },
+        };
+        let request = client.request(call.method, url).headers(call.headers).body(call.body).send();
         let silence = call.silence;
         Box::pin(async move {
             let mut response = within(silence, request).await?;
@@ -96,6 +144,9 @@ fn reason(error: &reqwest::Error) -> TransportError {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicU32, Ordering};
+
     use bytes::Bytes;
     use futures_util::TryStreamExt;
     use http::{HeaderMap, Method, StatusCode};
@@ -142,6 +193,30 @@ mod tests {
         (url, tokio::spawn(task))
     }
 
+    /// Answers on connections that it keeps, and counts them.
+    async fn keeping(connections: Arc<AtomicU32>) -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("http://{}", listener.local_addr().unwrap());
+        let accept = async move {
+            loop {
+                let (mut socket, _) = listener.accept().await.unwrap();
+                connections.fetch_add(1, Ordering::SeqCst);
+                let serve = async move {
+                    let mut request = [0; 4096];
+                    while socket.read(&mut request).await.is_ok_and(|read| read > 0) {
+                        let answer = b"HTTP/1.1 200 OK\r\ncontent-length: 2\r\n\r\n{}";
+                        socket.write_all(answer).await.unwrap();
+                    }
+                };
+                #[expect(clippy::disallowed_methods, reason = "ends with the test")]
+                tokio::spawn(serve);
+            }
+        };
+        #[expect(clippy::disallowed_methods, reason = "ends with the test")]
+        tokio::spawn(accept);
+        url
+    }
+
     #[tokio::test]
     async fn a_base_url_with_a_path_prefix_is_kept_and_a_redirect_is_not_followed() {
         let (url, asked) =
@@ -150,6 +225,30 @@ mod tests {
         let reply = HttpTransport::new(&url).unwrap().send(call()).await.unwrap();
         assert_eq!(reply.status, StatusCode::TEMPORARY_REDIRECT);
         assert_eq!(asked.await.unwrap(), "POST /prefix/v1/messages HTTP/1.1");
+    }
+
+    #[test]
+    fn threads_that_share_no_runtime_share_no_connection() {
+        let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build().unwrap();
+        let connections = Arc::new(AtomicU32::new(0));
+        let (url, counted) = (runtime.block_on(keeping(connections.clone())), connections);
+        for (transport, expected) in
+            [(HttpTransport::new(&url), 1), (HttpTransport::of_threads(&url), 2)]
+        {
+            counted.store(0, Ordering::SeqCst);
+            let transport = transport.unwrap();
+            let twice = || {
+                for _ in 0..2 {
+                    let whole = async {
+                        transport.send(call()).await.unwrap().body.try_collect::<Vec<_>>().await
+                    };
+                    runtime.block_on(whole).unwrap();
+                }
+            };
+            twice();
+            std::thread::scope(|scope| scope.spawn(twice).join().unwrap());
+            assert_eq!(counted.load(Ordering::SeqCst), expected);
+        }
     }
 
     #[tokio::test(start_paused = true)]
