@@ -15,11 +15,13 @@ use polpo_upstream::oauth::OAuthClient;
 use polpo_upstream::transport::{Call, Sending, Transport};
 use serde_json::json;
 use tempfile::TempDir;
+use tokio::runtime::Builder;
+use tokio::task::spawn_blocking;
 use tokio::time::{sleep, timeout};
 
 use crate::oauth::Party;
 use crate::script::Script;
-use crate::system::simulate;
+use crate::system::{in_real_time, simulate};
 use crate::world::{World, agent, answer, keyed, pass};
 
 const PROFILE: &str = "anthropic:b@example.com";
@@ -86,6 +88,7 @@ struct Login {
     party: Arc<Party>,
     world: World,
     vault: Vault,
+    keeper: Arc<TokenKeeper>,
     seen: Arc<Mutex<Seen>>,
     _directory: TempDir,
 }
@@ -116,11 +119,12 @@ impl Login {
         let headers = party.settings.call_headers.clone();
         let keeper = TokenKeeper::new(profile, Some(client), headers, vault.clone()).unwrap();
         let mut outlet = keyed("b@example.com", tap, "sk-none", 64);
-        outlet.signing = Signing::Token(Arc::new(keeper));
+        let keeper = Arc::new(keeper);
+        outlet.signing = Signing::Token(keeper.clone());
         let keys = others.iter().map(|name| keyed(name, script.wire(name), "sk-none", 64));
         let outlets = keys.chain([outlet]).collect();
         let world = World::start(vec![agent("agent")], outlets, (clock, file), script).await;
-        Self { party, world, vault, seen, _directory: directory }
+        Self { party, world, vault, keeper, seen, _directory: directory }
     }
 
     fn renewals(&self) -> Vec<i64> {
@@ -184,6 +188,34 @@ fn whoever_goes_away_while_a_token_is_renewed_loses_nothing() {
         assert_ne!(login.stored().refresh, old.refresh);
         all_succeeded(&login.ask_together(3).await);
         assert_eq!(login.renewals(), [600]);
+    });
+}
+
+#[test]
+fn a_renewal_outlives_the_runtime_of_who_asked_for_it() {
+    in_real_time(async || {
+        let login = Login::new(&[]).await;
+        login.edit(|seen| seen.delay = Duration::from_millis(100));
+        let (old, keeper, seen) = (login.stored(), login.keeper.clone(), login.seen.clone());
+        // As a worker of the gateway's server is one, which ends before the program does.
+        let worker = spawn_blocking(move || {
+            let runtime = Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                let refused = keeper.credential().await.unwrap();
+                let is_sent = async {
+                    while seen.lock().unwrap().renewals.is_empty() {
+                        sleep(Duration::from_millis(1)).await;
+                    }
+                };
+                tokio::select! {
+                    _ = keeper.rejected(&refused) => {}
+                    () = is_sent => {}
+                }
+            });
+        });
+        worker.await.unwrap();
+        login.vault.settled().await;
+        assert_ne!(login.stored().refresh, old.refresh);
     });
 }
 
