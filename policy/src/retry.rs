@@ -13,10 +13,11 @@ use crate::provider::is_poe;
 /// over soon, short enough that a broken deployment is reported the same morning.
 pub const BATCH_PATIENCE: TimeDelta = TimeDelta::minutes(10);
 
-/// How many calls go to yet another profile at once after faults that may be everyone's: an outage,
-/// also of the network, fails on all of them, and a hundred profiles would turn one request into a
-/// hundred, each of which may be charged when its connection breaks. What is wrong with a profile
-/// alone (limit, money, key) is not counted: such a request finds the one that can serve it.
+/// How many calls have to fail by faults that may be everyone's before there is a pause; until then
+/// each goes to yet another profile at once. An outage, also of the network, fails on all of them, and
+/// a hundred profiles would turn one request into a hundred calls, each of which may be charged when
+/// its connection breaks. What is wrong with a profile alone (limit, money, key) is not counted: such a
+/// request finds the one that can serve it.
 const FAILOVERS_AT_ONCE: u32 = 4;
 
 /// How many profiles a request that somebody waits for may turn out not to suit. Each refuses it at
