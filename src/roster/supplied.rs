@@ -30,8 +30,8 @@ pub struct Supplied {
 }
 
 impl Supplied {
-    /// The profiles of the real world, whose calls are marked if they are a gateway's. What is odd about
-    /// them is logged.
+    /// The profiles of the real world. With the mark of a gateway their calls bear it, and each worker
+    /// of its server has its own connections. What is odd about them is logged.
     ///
     /// # Errors
     /// When the profile file cannot be read, or a credential or a variable is no good.
